@@ -1,0 +1,201 @@
+"""JAX at its best: a jitted, vmapped scan with donated weights, in whichever layout is fastest for the task.
+
+Beside the plain forms it tries chunks of networks whose working set stays in cache, and sharding over one
+host device a core: XLA's CPU backend otherwise leaves cores idle between small operations.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import TRIAL_STEPS, Setup, Weights, fastest
+from .machine import cores
+from .tasks import MEAN_SQUARED_ERROR, Problem, Task
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to write the same training; `chunk` networks at a time (0: all), on `devices` host devices."""
+
+    order: str = "vmap(scan)"
+    unroll: int = 1
+    chunk: int = 0
+    devices: int = 1
+
+    @property
+    def name(self) -> str:
+        parts = [self.order]
+        parts += [f"unroll {self.unroll}"] * (self.unroll > 1)
+        parts += [f"chunks of {self.chunk}"] * (self.chunk > 0)
+        parts += [f"{self.devices} host devices"] * (self.devices > 1)
+        return ", ".join(parts)
+
+
+def layouts(networks: int) -> Iterator[Layout]:
+    """Those worth a trial. Networks last in every array lost to all of these by a quarter or more."""
+    yield Layout()
+    yield Layout("scan(vmap)")
+    yield Layout(unroll=2)
+    for devices in sorted({1, cores()}):
+        if devices > 1:
+            yield Layout(devices=devices)
+        for chunk in (16, 64, 256, 1024):
+            if chunk * devices < networks:
+                yield Layout(chunk=chunk, devices=devices)
+
+
+def make_step(task: Task) -> Callable:
+    """One SGD step of one network, by automatic differentiation."""
+    import jax
+    import jax.numpy as jnp
+
+    activation = jnp.tanh if task.activation == "tanh" else jax.nn.relu
+
+    def loss(weights, x, y):
+        h = x
+        for W, b in weights[:-1]:
+            h = activation(h @ W + b)
+        W, b = weights[-1]
+        out = h @ W + b
+        if task.loss == MEAN_SQUARED_ERROR:
+            return jnp.mean((out - y) ** 2)
+        hot = jax.nn.one_hot(y, out.shape[-1], dtype=out.dtype)
+        return -jnp.mean(jnp.sum(hot * jax.nn.log_softmax(out), -1))
+
+    def step(weights, rate, x, y):
+        gradient = jax.grad(loss)(weights, x, y)
+        return jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
+
+    return step
+
+
+def make_training(task: Task, layout: Layout) -> Callable:
+    """`training(weights, rates, X, y) -> weights` over all networks of one device."""
+    import jax
+    from jax import lax
+
+    step = make_step(task)
+
+    def scan(update):
+        def run(weights, rates, X, y):
+            def body(carried, batch):
+                return update(carried, rates, *batch), None
+
+            return lax.scan(body, weights, (X, y), unroll=layout.unroll)[0]
+
+        return run
+
+    if layout.order == "scan(vmap)":
+        together = scan(jax.vmap(step, (0, 0, None, None)))
+    else:
+        together = jax.vmap(scan(step), (0, 0, None, None))
+    if not layout.chunk:
+        return together
+
+    def in_chunks(weights, rates, X, y):
+        chunks = jax.tree.map(lambda a: a.reshape((-1, layout.chunk, *a.shape[1:])), (weights, rates))
+        done = lax.map(lambda part: together(*part, X, y), chunks)
+        return jax.tree.map(lambda a: a.reshape((-1, *a.shape[2:])), done)
+
+    return in_chunks
+
+
+def sharded(training: Callable, devices: int) -> tuple:
+    """`training` with the networks split over `devices`, and the placements of networks and of data."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    mesh = jax.make_mesh((devices,), ("networks",), devices=jax.devices()[:devices])
+    split, copied = PartitionSpec("networks"), PartitionSpec()
+    specs = {"in_specs": (split, split, copied, copied), "out_specs": split}
+    over_all = jax.shard_map(training, mesh=mesh, check_vma=False, **specs)
+    return over_all, NamedSharding(mesh, split), NamedSharding(mesh, copied)
+
+
+class Compiled:
+    """A layout compiled for the shapes of `problem`, with its arrays on the devices."""
+
+    def __init__(self, task: Task, problem: Problem, layout: Layout) -> None:
+        import jax
+
+        training = make_training(task, layout)
+        if layout.devices > 1:
+            training, self._split, everywhere = sharded(training, layout.devices)
+        else:
+            self._split = everywhere = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        # Networks added to fill the last chunk are trained and ignored; on 2, 4, 8, ... cores there are none.
+        multiple = layout.devices * max(layout.chunk, 1)
+        networks = len(problem.learning_rate)
+        self._order = np.minimum(np.arange(-(-networks // multiple) * multiple), networks - 1)
+        self._problem = problem
+        rates = jax.device_put(problem.learning_rate[self._order], self._split)
+        y = problem.y.astype(np.int32 if problem.y.dtype.kind == "i" else np.float32)
+        self._data = (rates, *jax.device_put((problem.X, y), everywhere))
+
+        start = time.perf_counter()
+        self._call = jax.jit(training, donate_argnums=0).lower(self._weights(), *self._data).compile()
+        self.compile_seconds = time.perf_counter() - start
+
+    def _weights(self):
+        import jax
+
+        fresh = [(W[self._order], b[self._order]) for W, b in self._problem.weights]
+        return jax.block_until_ready(jax.device_put(fresh, self._split, may_alias=False))
+
+    def run(self):
+        """Trained weights and the seconds it took, from the initial weights."""
+        import jax
+
+        weights = self._weights()
+        start = time.perf_counter()
+        trained = jax.block_until_ready(self._call(weights, *self._data))
+        return trained, time.perf_counter() - start
+
+
+class JaxVmap:
+    """A task in the layout that won the trial."""
+
+    def __init__(self, task: Task, problem: Problem) -> None:
+        self.task, self.problem = task, problem
+
+    def prepare(self) -> Setup:
+        short = self.problem.first_steps(TRIAL_STEPS)
+        compiled = {layout: Compiled(self.task, short, layout) for layout in layouts(self.task.networks)}
+
+        def seconds(layout: Layout) -> float:
+            return min(compiled[layout].run()[1] for _ in range(2))
+
+        best, trials = fastest(compiled, seconds)
+        self._compiled = Compiled(self.task, self.problem, best)
+        self.train()
+        named = {layout.name: seconds / len(short.X) for layout, seconds in trials.items()}
+        return Setup(best.name, self._compiled.compile_seconds, named)
+
+    def train(self) -> float:
+        self._trained, seconds = self._compiled.run()
+        return seconds
+
+    def network(self, index: int) -> Weights:
+        return [(np.asarray(W)[index], np.asarray(b)[index]) for W, b in self._trained]
+
+
+def build(task: Task, problem: Problem) -> JaxVmap:
+    # Both are read when JAX starts, so they must be set before its first import.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    devices = f"--xla_force_host_platform_device_count={cores()}"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices}".strip()
+    import jax  # noqa: F401  fails here, by name, where JAX is not installed
+
+    return JaxVmap(task, problem)
+
+
+def versions() -> dict[str, str]:
+    import jax
+    import jaxlib
+
+    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}

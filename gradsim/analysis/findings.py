@@ -1,0 +1,329 @@
+"""The verdict of a campaign in at most ten plain sentences, each with its numbers and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradsim.analysis import words
+from gradsim.analysis.axes import comparison_axes, rate_axis, setting_axes
+from gradsim.analysis.comparisons import convergence_rate, fates, learning_rate_windows, outcome_counts
+from gradsim.analysis.intervals import wilson_interval
+from gradsim.analysis.layers import dead_units, delta_ratio, final_hidden_share, mean_share
+from gradsim.analysis.settings import (
+    SCORES,
+    axis_effects,
+    best_settings,
+    diagnosis_counts,
+    evidence,
+    hopeless_settings,
+    score_column,
+)
+
+LIMIT = 10
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What sentences and sections look at; each table is computed once, when it is first asked for."""
+
+    runs: pd.DataFrame
+    layers: pd.DataFrame
+    axes: list[str]
+
+    @classmethod
+    def of(cls, results: Any) -> Facts:
+        return cls(results.runs, results.layers, list(results.axes))
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        return best_settings(self.runs, self.axes)
+
+    @cached_property
+    def hopeless(self) -> pd.DataFrame:
+        return hopeless_settings(self.runs, self.axes)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        return axis_effects(self.runs, self.axes)
+
+    @cached_property
+    def diagnoses(self) -> pd.DataFrame:
+        return diagnosis_counts(self.runs, self.axes)
+
+    @cached_property
+    def rate(self) -> str | None:
+        return rate_axis(self.runs, self.axes)
+
+    @cached_property
+    def main(self) -> list[str]:
+        """Up to two axes to compare by, learning rates left out."""
+        return comparison_axes(self.runs, self.axes)[:2]
+
+    @cached_property
+    def two_sided(self) -> list[str]:
+        """Activations seen saturated on both sides; a rectifier's zero half is saturated by definition."""
+        low, high = (final_hidden_share(self.layers, self.runs, [f"saturated_{side}"]) for side in ("low", "high"))
+        table = pd.DataFrame({"low": low, "high": high}).groupby(self.runs["activation"].astype(str), sort=False)
+        return table.mean().query("low > 0.005 and high > 0.005").index.tolist()
+
+    @property
+    def converged(self) -> int:
+        return int(self.runs["outcome"].eq("converged").sum())
+
+
+def findings(results: Any) -> list[str]:
+    """At most ten sentences that say what a campaign found; true for any grid, one run included.
+
+    Order: how many converged, the best choice of the main axes, the best setting, what never converged, why
+    runs failed, the effect of the initializer (or of the strongest axis), the learning rate, saturation,
+    dead units, the error signal. A sentence that would compare nothing is left out.
+    `results`: runs, layers (DataFrames) and axes, as Results has them.
+    """
+    return sentences(Facts.of(results))
+
+
+def sentences(facts: Facts) -> list[str]:
+    """`findings` for a report that has its Facts already."""
+    if facts.runs.empty:
+        return ["No run has finished yet, so there is nothing to compare."]
+    return [text for write in _SENTENCES if (text := write(facts))][:LIMIT]
+
+
+_ENDED = {"learning": "were still learning", "stalled": "stalled", "diverged": "diverged"}
+
+
+def _overall(facts: Facts) -> str:
+    if len(facts.runs) == 1:
+        return _only_run(facts.runs.iloc[0])
+    n, outcomes = len(facts.runs), outcome_counts(facts.runs)
+    rest = outcomes[(outcomes["outcome"] != "converged") & (outcomes["n"] > 0)]
+    others = words.join(
+        f"{words.percent(row.share)} {_ENDED.get(row.outcome, row.outcome)}" for row in rest.itertuples()
+    )
+    interval = f"95% interval {words.span(*wilson_interval(facts.converged, n), words.percent)}"
+    if not facts.converged:
+        ended = f"all of them {_ENDED[rest['outcome'].iloc[0]]}" if len(rest) == 1 else others
+        return f"None of the {words.count(n)} runs converged ({interval}): {ended}."
+    targets = facts.runs["target_loss"].dropna().unique()
+    goal = f"a training loss of {words.number(targets[0])}" if len(targets) == 1 else "their target loss"
+    if facts.converged == n:
+        return f"All {words.count(n)} runs converged ({interval}), that is, reached {goal}."
+    return (
+        f"{words.percent(facts.converged / n)} of the {words.count(n)} runs converged "
+        f"({words.count(facts.converged)}; {interval}), that is, reached {goal}; {others}."
+    )
+
+
+def _only_run(run: pd.Series) -> str:
+    score = next((name for name in SCORES if name in run and not pd.isna(run[name])), None)
+    numbers = [f"target {words.number(run['target_loss'])}"]
+    if np.isfinite(run["final_loss"]):
+        numbers.insert(0, f"final training loss {words.number(run['final_loss'])}")
+    if score:
+        numbers.append(f"{SCORES[score]} {words.number(run[score])}")
+    told = ", ".join(numbers)
+    if run["outcome"] == "converged":
+        when = "" if pd.isna(run["steps_to_target"]) else f" at step {words.count(run['steps_to_target'])}"
+        return f"The one run converged: it reached the target loss{when} ({told})."
+    verb = "was still learning" if run["outcome"] == "learning" else run["outcome"]
+    return f"The one run {verb} at its end ({told}); diagnosis {fates(run.to_frame().T).iloc[0]}, {evidence(run)}."
+
+
+def _combination(facts: Facts) -> str:
+    by = facts.main
+    table = convergence_rate(facts.runs, by)
+    if len(table) < 2 or not facts.converged or len(table) == len(facts.settings):
+        return ""
+    table = table.sort_values("low", ascending=False, kind="stable")
+    best = table.iloc[0]
+    rivals = int((table["high"].iloc[1:] >= best["low"]).sum())
+    pooled = [words.axis_name(axis) for axis in setting_axes(facts.axes) if axis not in by]
+    text = f"Over all values of {words.join(pooled)}, {words.setting(best, by)} converges most often"
+    text += f", in {words.rate(best['converged'], best['n'])} of its runs"
+    if rivals:
+        text += f"; the intervals of {words.plural(rivals, 'other choice')} overlap with that"
+    return f"{text}."
+
+
+def _best(facts: Facts) -> str:
+    if len(facts.runs) == 1:
+        return ""
+    if not facts.converged:
+        return _closest(facts)
+    best, total = facts.settings.iloc[0], len(facts.settings)
+    score = score_column(facts.runs)
+    steps = scored = among = ""
+    if not pd.isna(best["steps"]):
+        steps = f" in a median of {words.number(best['steps'])} steps"
+        if best["converged"] > 1:
+            steps += f" (95% interval {words.span(best['steps_low'], best['steps_high'])})"
+    if score and not pd.isna(best["score"]):
+        scored = f", with a median {SCORES[score]} of {words.number(best['score'])}"
+    if total == 1:
+        return f"The runs that converged did so{steps}{scored}." if steps else ""
+    full = int(facts.settings["rate"].eq(1).sum())
+    if full > 1:
+        among = f"; it is the fastest of {words.count(full)} settings, of {words.count(total)}, that never failed"
+    name = words.setting(best, setting_axes(facts.axes))
+    rate = words.rate(best["converged"], best["n"])
+    return f"The best single setting is {name}: {rate} of its runs converged{steps}{scored}{among}."
+
+
+def _closest(facts: Facts) -> str:
+    closest = facts.settings.sort_values("loss", kind="stable").iloc[0]
+    if not np.isfinite(closest["loss"]):
+        return "No setting kept the loss finite in more than half of its runs."
+    ends = words.span(closest["loss_low"], closest["loss_high"])
+    text = f"The lowest median final loss is {words.number(closest['loss'])} (95% interval {ends})"
+    if len(facts.settings) > 1:
+        text += f", with {words.setting(closest, setting_axes(facts.axes))}"
+    target = facts.runs["target_loss"].dropna().unique()
+    return f"{text}; the target is {words.number(target[0])}." if len(target) == 1 else f"{text}."
+
+
+def _never(facts: Facts) -> str:
+    if not facts.converged or facts.converged == len(facts.runs):
+        return ""
+    rows = facts.hopeless
+    if rows.empty:
+        return "Every setting converged at least once."
+    shown = rows[rows["keys"].map(len) <= 2].iloc[:4]
+    if shown.empty:
+        shown = rows.iloc[:2]
+    parts = []
+    for row in shown.itertuples():
+        mostly = "" if row.diagnosed == row.n else "mostly "
+        parts.append(f"{row.what} (0 of {words.count(row.n)}, {mostly}{row.diagnosis})")
+    more = len(rows) - len(shown)
+    if more:
+        parts.append(words.plural(more, "narrower combination"))
+    return f"Never converged: {words.join(parts)}."
+
+
+def _killers(facts: Facts) -> str:
+    failed = len(facts.runs) - facts.converged
+    if not failed or len(facts.runs) == 1:
+        return ""
+    table = facts.diagnoses
+    if len(table) == 1:
+        whom = "one run" if failed == 1 else f"all {words.count(failed)} runs"
+        return f"The diagnosis of {whom} that did not converge is {table['diagnosis'].iloc[0]}."
+    parts = [f"{row.diagnosis} {words.percent(row.share)} ({words.count(row.n)})" for row in table.itertuples()]
+    return f"What stopped the {words.count(failed)} runs that did not converge: {words.join(parts)}."
+
+
+def _lever(facts: Facts) -> str:
+    table = facts.effects
+    names = [axis for axis in table["axis"].unique() if axis != facts.rate]
+    if not names or facts.converged in (0, len(facts.runs)):
+        return ""
+    spread = table.groupby("axis")["rate"].agg(lambda rate: rate.max() - rate.min())
+    axis = "initializer" if "initializer" in names else max(names, key=lambda name: spread[name])
+    values = table[table["axis"] == axis].sort_values("rate", kind="stable")
+    worst, best = values.iloc[0], values.iloc[-1]
+    told = "; ".join(
+        f"{words.rate(row['converged'], row['n'])} converge with {words.axis_value(axis, row['value'])}"
+        for row in (best, worst)
+    )
+    if worst["high"] >= best["low"]:
+        return f"The {words.axis_name(axis)} makes no clear difference (the intervals overlap): {told}."
+    most = " most of all axes" if len(spread) > 1 and spread.idxmax() == axis else ""
+    return f"The {words.axis_name(axis)} matters{most}: {told}."
+
+
+def _window(facts: Facts) -> str:
+    if not facts.rate or not facts.converged:
+        return ""
+    overall = learning_rate_windows(facts.runs, (), facts.rate).iloc[0]
+    text = f"The best {words.axis_name(facts.rate)}, all else pooled, is {words.number(overall['best'])}"
+    text += f" ({words.percent(overall['best_rate'])} converge)"
+    table = learning_rate_windows(facts.runs, facts.main, facts.rate).dropna(subset=["lowest"])
+    table = table[(table["lowest"] < table["highest"]) & (table["lowest"] > 0)]
+    if len(table) and facts.main:
+        wide = table.loc[(table["highest"] / table["lowest"]).idxmax()]
+        ends = [end for end in ("low", "high") if wide[f"open_{end}"]]
+        edge = {0: "", 1: f", the {' and '.join(ends)}est tried", 2: ", all that was tried"}[len(ends)]
+        gaps = f", with {words.plural(wide['gaps'], 'gap')}" if wide["gaps"] else ""
+        text += f"; at least half converge over the widest range with {words.setting(wide, facts.main)}"
+        text += f": {words.span(wide['lowest'], wide['highest'])}{edge}{gaps}"
+    return f"{text}."
+
+
+def _interval(row: pd.Series) -> str:
+    return f" (95% interval {words.span(row['low'], row['high'], words.percent)})" if row["n"] > 1 else ""
+
+
+def _saturation(facts: Facts) -> str:
+    picked = facts.runs["activation"].astype(str).isin(facts.two_sided).to_numpy()
+    if not picked.any():
+        return ""
+    share = final_hidden_share(facts.layers, facts.runs, ["saturated_low", "saturated_high"])
+    table = mean_share(share[picked], facts.runs[picked], ["activation"]).sort_values("mean", kind="stable")
+    most, least = table.iloc[-1], table.iloc[0]
+    text = f"Of all pre-activations in hidden layers of {most['activation']}, {words.percent(most['mean'])} are "
+    text += f"saturated at the end{_interval(most)}"
+    if len(table) > 1:
+        text += f", the most among activations that flatten on both sides; with {least['activation']} it is "
+        text += f"{words.percent(least['mean'])}{_interval(least)}"
+    return f"{text}."
+
+
+def _dead(facts: Facts) -> str:
+    table = dead_units(facts.layers, facts.runs, ["activation"], facts.rate)
+    if table.empty:
+        return ""
+    worst = table.loc[table["mean"].idxmax()]
+    if worst["mean"] == 0:
+        return "No hidden unit is dead at the end."
+    if worst["mean"] < 0.01:
+        rates = " and learning rate" if facts.rate else ""
+        return f"Hidden units hardly die: at most {words.percent(worst['mean'])} of them for any activation{rates}."
+    at = f" at {words.axis_value(facts.rate, worst[facts.rate])}" if facts.rate else ""
+    text = f"Of the hidden units of {worst['activation']}{at}, {words.percent(worst['mean'])} are dead at the end"
+    text += _interval(worst)
+    peers = table[table["activation"].eq(worst["activation"])]
+    if facts.rate and len(peers) > 1:
+        least = peers.loc[peers["mean"].idxmin()]
+        text += f"; at {words.value(least[facts.rate])} it is {words.percent(least['mean'])}"
+    gone = len(facts.runs) - int(table["n"].sum())
+    return f"{text}{', runs that ended non-finite not counted' if gone else ''}."
+
+
+def _flow(facts: Facts) -> str:
+    table = mean_share(delta_ratio(facts.layers, facts.runs), facts.runs, facts.main)
+    if table.empty:
+        return ""
+    lost, alive = table[table["median"].eq(0)], table[table["median"].gt(0)].sort_values("median", kind="stable")
+    text = "At step 0 the error signal at the first layer is "
+    if alive.empty:
+        return f"{text}exactly 0 in the median run: no weight of that layer can move."
+    weak, strong = alive.iloc[0], alive.iloc[-1]
+    text += f"{words.number(weak['median'])} times that at the output layer (median)"
+    if len(table) > 1:
+        text += f" with {words.setting(weak, facts.main)}"
+    if len(alive) > 1:
+        text += f", {words.number(strong['median'])} times with {words.setting(strong, facts.main)}"
+    if len(lost):
+        name = words.setting(lost.iloc[0], facts.main) if len(lost) == 1 else words.plural(len(lost), "choice")
+        text += f", and exactly 0 with {name}"
+    return f"{text}."
+
+
+_SENTENCES: tuple[Callable[[Facts], str], ...] = (
+    _overall,
+    _combination,
+    _best,
+    _never,
+    _killers,
+    _lever,
+    _window,
+    _saturation,
+    _dead,
+    _flow,
+)

@@ -1,0 +1,143 @@
+"""Comparisons of layers: profiles by layer and step, saturation, dead units, the error signal's flow.
+
+Rows that are NaN (from a run's first non-finite loss on) drop out; `n` counts the runs that remain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from gradsim.analysis.comparisons import group_codes, split_sorted
+from gradsim.analysis.intervals import bootstrap_interval
+
+
+def attach(layers: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Layer rows with columns of their run, `depth` and `run_steps` among them; rows of other runs are left out."""
+    rows = pd.Index(runs["run_id"]).get_indexer(layers["run_id"])
+    layers, rows = layers[rows >= 0].reset_index(drop=True), rows[rows >= 0]
+    extra = runs[list(dict.fromkeys([*columns, "depth"]))].iloc[rows].reset_index(drop=True)
+    extra["run_steps"] = runs["steps"].to_numpy()[rows]
+    return pd.concat([layers.drop(columns=extra.columns, errors="ignore"), extra], axis=1)
+
+
+def _at_end(layers: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    rows = attach(layers[layers["step"].isin(runs["steps"].unique().tolist())], runs, columns)
+    return rows[rows["step"].eq(rows["run_steps"])]
+
+
+def layer_profile(
+    layers: pd.DataFrame,
+    runs: pd.DataFrame,
+    column: str,
+    by: Sequence[str] = (),
+    steps: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """A per-layer statistic over runs: step, layer, n, median, q25, q75, mean, for the given checkpoints or all.
+
+    layer == depth is the linear output layer, the others are hidden.
+    """
+    if steps is not None:
+        layers = layers[layers["step"].isin(list(steps))]
+    return _profile(attach(layers, runs, by), column, [*by, "step", "layer"])
+
+
+def _profile(rows: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
+    rows = rows[rows[column].notna()]
+    codes, frame = group_codes(rows, by)
+    values = rows[column].to_numpy(float)
+    grouped = pd.Series(values).groupby(codes)
+    table = grouped.quantile([0.25, 0.5, 0.75]).unstack() if len(rows) else pd.DataFrame(columns=[0, 1, 2])
+    frame["n"] = np.bincount(codes, minlength=len(frame))
+    frame["median"], frame["q25"], frame["q75"] = (table.iloc[:, k].to_numpy(float) for k in (1, 0, 2))
+    frame["mean"] = grouped.mean().to_numpy(float)
+    return frame
+
+
+def saturation(layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Mean share of saturated (sample, unit) pairs of hidden layers: step, layer, n, low, high.
+
+    Low and high: slope under a tenth of the largest, below and above the point of largest slope. A mean of
+    shares is the share over all pairs, which a median of so lopsided a quantity would hide.
+    """
+    rows = attach(layers, runs, by)
+    rows = rows[(rows["layer"] < rows["depth"]) & rows["saturated_low"].notna()]
+    codes, frame = group_codes(rows, [*by, "step", "layer"])
+    frame["n"] = np.bincount(codes, minlength=len(frame))
+    for name in ("low", "high"):
+        weights = rows[f"saturated_{name}"].to_numpy(float)
+        frame[name] = np.bincount(codes, weights=weights, minlength=len(frame)) / frame["n"]
+    return frame
+
+
+def final_hidden_share(layers: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Share over a run's hidden units at its last checkpoint, by run (index of `runs`), columns summed.
+
+    Layers weigh by their width. NaN where a run has no hidden layer or no finite record at its end.
+    """
+    last = _at_end(layers, runs, ["hidden"])
+    last = last[last["layer"] < last["depth"]]
+    value = last[list(columns)].sum(axis=1, skipna=False)
+    units = _units(last["hidden"], last["layer"])
+    total = (value * units).groupby(last["run_id"]).sum(min_count=1) / units.groupby(last["run_id"]).sum()
+    # One NaN layer makes the run's share unknown rather than smaller.
+    total[value.isna().groupby(last["run_id"]).any()] = np.nan
+    return pd.Series(total.reindex(runs["run_id"]).to_numpy(float), index=runs.index)
+
+
+def _units(hidden: pd.Series, layer: pd.Series) -> pd.Series:
+    """Width of each row's layer from text such as "64-32"."""
+    widths = {text: [int(part) for part in str(text).split("-")] for text in hidden.unique()}
+    return pd.Series([widths[text][k] for text, k in zip(hidden, layer, strict=True)], hidden.index, dtype=float)
+
+
+def mean_share(share: pd.Series, runs: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Mean of a per-run share with its bootstrap interval: n, mean, low, high, median. NaN runs drop out."""
+    kept = share.notna().to_numpy()
+    codes, frame = group_codes(runs[kept], by)
+    groups = split_sorted(share.to_numpy()[kept], codes, len(frame)) if len(frame) else []
+    frame["n"] = [group.size for group in groups]
+    frame["mean"] = [group.mean() for group in groups]
+    ends = np.array([bootstrap_interval(group, "mean") for group in groups], float).reshape(-1, 2)
+    frame["low"], frame["high"] = ends[:, 0], ends[:, 1]
+    frame["median"] = [np.median(group) for group in groups]
+    return frame
+
+
+def dead_units(
+    layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = (), rate: str | None = "learning_rate"
+) -> pd.DataFrame:
+    """Share of hidden units dead at the end, against learning rate: n, mean, low, high, median over runs.
+
+    Dead: slope under 1e-7 for every probe sample. Runs whose end is not finite have no record and are not
+    in n. The interval of the mean is bootstrapped. `rate=None` for a campaign of one rate.
+    """
+    if rate is not None:
+        runs = runs[runs[rate].notna()]
+    by = [*by, rate] if rate else list(by)
+    return mean_share(final_hidden_share(layers, runs, ["dead"]), runs, by)
+
+
+def gradient_flow(layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Root mean square of delta = dLoss/dz by layer at start and end: moment, layer, n, median, q25, q75, mean.
+
+    The end is each run's last checkpoint; runs that are no longer finite there drop out of it.
+    """
+    start = attach(layers[layers["step"].eq(0)], runs, by).assign(moment="start")
+    rows = pd.concat([start, _at_end(layers, runs, by).assign(moment="end")], ignore_index=True)
+    return _profile(rows, "delta_rms", [*by, "moment", "layer"])
+
+
+def delta_ratio(layers: pd.DataFrame, runs: pd.DataFrame, step: int = 0) -> pd.Series:
+    """delta_rms of the first layer over that of the output layer at a checkpoint, by run (index of `runs`).
+
+    1 is a signal that arrives whole, 0 one that never arrives. NaN without a hidden layer or a record.
+    """
+    rows = attach(layers[layers["step"].eq(step)], runs, [])
+    delta = rows.set_index("run_id")["delta_rms"].astype(float)
+    first = delta[rows["layer"].eq(0).to_numpy()]
+    last = delta[(rows["layer"].eq(rows["depth"]) & rows["depth"].gt(0)).to_numpy()]
+    ratio = (first.reindex(last.index) / last.where(last > 0)).reindex(runs["run_id"])
+    return pd.Series(ratio.to_numpy(float), index=runs.index)

@@ -1,0 +1,100 @@
+"""A choice from a table, with parameters: `"normal(std=1)"`, `{name = "normal", std = 1}`, or an object.
+
+One spelling for activations, initializers, optimizers, losses and data sets, in Python and in TOML.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from gradsim.errors import UsageError, did_you_mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A name from a table and the parameters given for it, in the order given."""
+
+    name: str
+    params: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def values(self) -> dict[str, object]:
+        return dict(self.params)
+
+    @property
+    def label(self) -> str:
+        """`name(key=value, ...)`, the form that is read back."""
+        if not self.params:
+            return self.name
+        return f"{self.name}({', '.join(f'{k}={_written(v)}' for k, v in self.params)})"
+
+    def having(self, **values: object) -> Choice:
+        """With these parameters set, others kept."""
+        return Choice(self.name, tuple((self.values | values).items()))
+
+
+def _written(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
+    return repr(value)
+
+
+_CALL = re.compile(r"\s*([A-Za-z_][\w.]*)\s*\((.*)\)\s*", re.DOTALL)
+
+
+def parse(value: object, key: str) -> Choice:
+    """A Choice from a string, a table with `name`, or a Choice; UsageError naming the key otherwise."""
+    if isinstance(value, Choice):
+        return value
+    if isinstance(value, str):
+        call = _CALL.fullmatch(value)
+        if call is None:
+            return Choice(value.strip())
+        return Choice(call[1], tuple(_arguments(call[2], value, key).items()))
+    if isinstance(value, Mapping):
+        if not isinstance(value.get("name"), str):
+            raise UsageError(f"{key}: the table {dict(value)!r} needs a 'name', as in {{name = \"normal\", std = 1}}")
+        return Choice(value["name"], tuple((k, v) for k, v in value.items() if k != "name"))
+    raise UsageError(f'{key}: {value!r} is not a name, "name(parameter=value)" or a table with a name')
+
+
+def _arguments(text: str, value: str, key: str) -> dict[str, object]:
+    """The keyword arguments between the parentheses: literals only, nothing is evaluated."""
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+        if call.args or not isinstance(call, ast.Call) or any(k.arg is None for k in call.keywords):
+            raise ValueError
+        return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
+        raise UsageError(f'{key}: {value!r} cannot be read; the form is "name(parameter=number, ...)"') from None
+
+
+def look_up(choice: Choice, table: Mapping[str, object], key: str, noun: str) -> object:
+    """The table's entry of that name or alias; UsageError with the nearest names otherwise."""
+    if choice.name in table:
+        return table[choice.name]
+    aliases = {alias: entry for entry in table.values() for alias in getattr(entry, "aliases", ())}
+    if choice.name in aliases:
+        return aliases[choice.name]
+    hint = did_you_mean(choice.name, [*table, *aliases], count=3)
+    raise UsageError(f"{key}: unknown {noun} {choice.name!r}{hint}")
+
+
+def complete(choice: Choice, entry: object, key: str, noun: str) -> Choice:
+    """The choice under the entry's own name with every parameter of it, checked, defaults filled in."""
+    owner = f"{key}: {noun} {entry.name!r}"
+    for name in choice.values:
+        if name not in entry.parameters:
+            hint = did_you_mean(name, entry.parameters) if entry.parameters else "; it takes none"
+            raise UsageError(f"{owner} has no parameter {name!r}{hint}")
+    given = choice.values
+    filled = {n: p.check(owner, n, given.get(n, p.default)) for n, p in entry.parameters.items()}
+    return Choice(entry.name, tuple(filled.items()))
+
+
+def short_label(choice: Choice, defaults: Mapping[str, object]) -> str:
+    """The label without the parameters that are at their defaults."""
+    return Choice(choice.name, tuple((k, v) for k, v in choice.params if defaults.get(k) != v)).label

@@ -1,0 +1,247 @@
+"""The one place that knows Numba's options, flags and the disk cache.
+
+Compiled code is kept on disk, one file a function, named by a digest of everything it depends on: the package's
+sources, the function and whatever functions it refers to, types, options, Python, Numba and the processor. An edited
+formula therefore never meets a stale kernel, and two processes that write at once write the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+import types as pytypes
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+from numba.core import compiler
+from numba.core.caching import _Cache
+from numba.core.ccallback import CFunc
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_machinery import register_pass
+from numba.core.serialize import dumps
+from numba.core.typed_passes import NativeLowering
+from numba.extending import register_jitable
+
+# Never nnan or ninf: a NaN is a finding, and the compiler must not assume it away.
+FASTMATH = frozenset({"contract", "reassoc", "arcp", "nsz"})
+# Lane formulas keep the order of operations that their accuracy rests on; only a * b + c may fuse.
+FORMULA_FASTMATH = frozenset({"contract"})
+
+
+@functools.cache
+def cache_root() -> Path | None:
+    """The directory for compiled code and parsed data, or None where nothing can be written.
+
+    `NUMBA_CACHE_DIR` wins where the user has set it, then `XDG_CACHE_HOME`, then `~/.cache`.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    try:
+        if chosen:
+            root = Path(chosen) / "gradsim"
+        elif os.name == "nt" and os.environ.get("LOCALAPPDATA"):
+            root = Path(os.environ["LOCALAPPDATA"]) / "gradsim" / "cache"
+        else:
+            root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gradsim"
+        root.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=root).close()
+    except (OSError, RuntimeError):  # RuntimeError: no home directory
+        return None
+    return root
+
+
+@functools.cache
+def package_digest() -> bytes:
+    """Digest of every Python source of the package."""
+    here = Path(__file__).parent
+    h = hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        h.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return h.digest()
+
+
+def function_digest(func: Callable) -> bytes:
+    """Digest of a function's code and of the functions and constants it reaches through globals and closures.
+
+    The package's own functions stand by name (`package_digest` covers their text), a user's by their byte code.
+    """
+    h = hashlib.sha256()
+    seen: set[int] = set()
+
+    def visit(value: object) -> None:
+        if isinstance(value, pytypes.FunctionType):
+            if id(value) in seen:
+                return
+            seen.add(id(value))
+            h.update(f"{value.__module__}.{value.__qualname__}".encode())
+            visit(value.__code__)
+            for cell in value.__closure__ or ():
+                visit(cell.cell_contents)
+            if not (value.__module__ or "").startswith("gradsim."):
+                for name in _global_names(value.__code__):
+                    if name in value.__globals__:
+                        h.update(name.encode())
+                        visit(value.__globals__[name])
+        elif isinstance(value, pytypes.CodeType):
+            h.update(value.co_code + repr(value.co_names).encode())
+            for constant in value.co_consts:
+                visit(constant)
+        elif isinstance(value, tuple):
+            for item in value:
+                visit(item)
+        elif hasattr(value, "py_func"):
+            visit(value.py_func)
+        elif isinstance(value, int | float | complex | str | bytes | bool | None):
+            h.update(repr(value).encode())
+        else:
+            h.update(f"{type(value).__module__}.{getattr(value, '__name__', type(value).__qualname__)}".encode())
+
+    visit(func)
+    return h.digest()
+
+
+def _global_names(code: pytypes.CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, pytypes.CodeType):
+            names |= _global_names(constant)
+    return names
+
+
+class DiskCache(_Cache):
+    """One file a compiled function; any trouble with the disk means compiling, never an error."""
+
+    def __init__(self, py_func: Callable, options: dict):
+        self._identity = package_digest() + function_digest(py_func) + repr(sorted(options.items(), key=str)).encode()
+        self._name = py_func.__name__
+
+    @property
+    def cache_path(self) -> str | None:
+        root = cache_root()
+        return None if root is None else str(root / "kernels")
+
+    def _file(self, sig: object, target_context: object) -> Path | None:
+        if self.cache_path is None:
+            return None
+        key = (numba.__version__, sys.version, str(sig), target_context.codegen().magic_tuple())
+        digest = hashlib.sha256(self._identity + repr(key).encode()).hexdigest()[:32]
+        return Path(self.cache_path) / f"{self._name}-{digest}"
+
+    def load_overload(self, sig: object, target_context: object) -> object | None:
+        target_context.refresh()
+        path = self._file(sig, target_context)
+        try:
+            data = path.read_bytes() if path else b""
+            # A torn or foreign file fails its checksum and is compiled anew.
+            if len(data) > 32 and hashlib.sha256(data[32:]).digest() == data[:32]:
+                return compiler.CompileResult._rebuild(target_context, *pickle.loads(data[32:]))
+        except OSError:
+            pass
+        return None
+
+    def save_overload(self, sig: object, data: object) -> None:
+        path = self._file(sig, data.target_context)
+        if path is None or data.library.has_dynamic_globals or any(not x.can_cache for x in data.lifted):
+            return
+        payload = dumps(data._reduce())
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+
+    def enable(self) -> None:
+        """Always enabled."""
+
+    def disable(self) -> None:
+        """Always enabled."""
+
+    def flush(self) -> None:
+        """Files of older sources are never read again; `gradsim doctor` says where they are."""
+
+
+# --- functions that only kernels call ---------------------------------------------------------------------------------
+#
+# Numba optimizes every function that it compiles and turns it into machine code, also one that exists only to be
+# inlined elsewhere; for the trainer, with its 70 small functions, that is most of the compile time (15 s against 5).
+# These two classes stop such a function at LLVM IR: it is optimized once, inside the kernel that links it.
+
+
+class _DeviceLibrary(JITCodeLibrary):
+    """IR to be linked into kernels: nothing is optimized or compiled here."""
+
+    def finalize(self) -> None:
+        self._raise_if_finalized()
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _DeviceLowering(NativeLowering):
+    """Lowering into a `_DeviceLibrary`, with a stand-in for the Python entry point that such a function has not."""
+
+    _name = "gradsim_device_lowering"
+
+    def run_pass(self, state: object) -> bool:
+        state.library = _DeviceLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        state.flags.no_compile = True
+        super().run_pass(state)
+
+        # Numba wants a builtin as entry point and uses it as a key; Python never gets hold of it.
+        entry = [].append
+        lowered = state["cr"]
+        state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
+        state["cr"] = lowered._replace(cfunc=entry)
+        return True
+
+
+class _DevicePipeline(compiler.CompilerBase):
+    def define_pipelines(self) -> list:
+        manager = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.passes = [(_DeviceLowering if p is NativeLowering else p, text) for p, text in manager.passes]
+        manager._finalized = False
+        manager.finalize()
+        return [manager]
+
+
+_DEVICE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy", "pipeline_class": _DevicePipeline}
+
+
+def device(func: Callable) -> Callable:
+    """A function that kernels call; compiled with them."""
+    return register_jitable(fastmath=set(FASTMATH), **_DEVICE)(func)
+
+
+def formula(func: Callable) -> Callable:
+    """A function over lane vectors, inlined where it is used, arithmetic in the order written."""
+    return register_jitable(fastmath=set(FORMULA_FASTMATH), forceinline=True, **_DEVICE)(func)
+
+
+# --- entry points -----------------------------------------------------------------------------------------------------
+
+
+def kernel(func: Callable) -> Callable:
+    """A compiled entry point: releases the GIL, raises nothing, is kept on disk."""
+    options = {"nogil": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
+    dispatcher = numba.njit(**options)(func)
+    dispatcher._cache = DiskCache(func, options)
+    return dispatcher
+
+
+def callback(func: Callable, signature: object) -> CFunc:
+    """A compiled function with a plain C address, so that kernels can call it without being compiled for it."""
+    options = {"nopython": True, "fastmath": set(FORMULA_FASTMATH), "error_model": "numpy"}
+    compiled = CFunc(func, (signature.args, signature.return_type), locals={}, options=options)
+    compiled._cache = DiskCache(func, options)
+    compiled.compile()
+    return compiled

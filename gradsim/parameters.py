@@ -1,0 +1,27 @@
+"""Numbers that a choice takes: defaults, bounds, and the error for a value outside them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from gradsim.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A number of an activation, initializer or optimizer: its default and its closed bounds."""
+
+    default: float
+    low: float = -np.inf
+    high: float = np.inf
+
+    def check(self, owner: str, name: str, value: object) -> float:
+        """The value as a float; UsageError naming the owner, the parameter and what is allowed."""
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise UsageError(f"{owner}: parameter {name!r} is {value!r}; a number is needed")
+        if not (self.low <= value <= self.high and np.isfinite(value)):
+            bounds = f"{self.low:g} to {self.high:g}" if np.isfinite([self.low, self.high]).any() else "finite numbers"
+            raise UsageError(f"{owner}: parameter {name!r} is {value:g}; allowed: {bounds}")
+        return float(value)

@@ -1,0 +1,26 @@
+"""DataFrame -> Figure: each function draws the frame that the analysis function of its name returns.
+
+    rates = analysis.convergence_rate(results.runs, ["activation", "initializer"])
+    plots.convergence_rate(rates).savefig("convergence.png", dpi=200)
+
+Figures are matplotlib's own, without pyplot, in the project's style; `theme="dark"` for dark paper, `ax=`
+where a figure has one panel.
+"""
+
+from gradsim.plots.bars import axis_effects, fates, learning_rate_windows
+from gradsim.plots.lines import dead_units, gradient_flow, loss_by_learning_rate, loss_curves
+from gradsim.plots.maps import convergence_rate, saturation
+from gradsim.plots.style import style
+
+__all__ = [
+    "axis_effects",
+    "convergence_rate",
+    "dead_units",
+    "fates",
+    "gradient_flow",
+    "learning_rate_windows",
+    "loss_by_learning_rate",
+    "loss_curves",
+    "saturation",
+    "style",
+]

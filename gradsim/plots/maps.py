@@ -1,0 +1,211 @@
+"""Figures of cells: convergence over two axes, saturation over layers and time. Colors: cividis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gradsim.analysis import words
+from gradsim.analysis.axes import is_numeric
+from gradsim.analysis.comparisons import group_columns
+from gradsim.errors import UsageError
+from gradsim.plots.bars import rate_dots
+from gradsim.plots.style import (
+    ROWS,
+    WIDTH,
+    axis_label,
+    color,
+    color_bar,
+    dress,
+    empty_figure,
+    label,
+    new_figure,
+    noun_of,
+    row_names,
+    shown,
+    single_axes,
+    styled,
+    tick_text,
+)
+
+TEXT_CELLS = 400
+"""Above so many cells a heat map shows color only."""
+
+
+@styled
+def convergence_rate(rates: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Figure:
+    """Share of runs that converged, from `analysis.convergence_rate`.
+
+    Two columns to compare by make a heat map with the counts in its cells; one or none, points with Wilson
+    intervals. Names are ranked by their pooled rate, at most `limit` of each; numbers keep their order and
+    are all shown. Raises UsageError for more than two columns.
+    """
+    title = "Share of runs that converged"
+    keys = group_columns(rates)
+    if len(keys) > 2:
+        raise UsageError(f"by = {keys}: a heat map has two axes; compare by at most two columns")
+    if rates.empty:
+        return empty_figure(title, "No runs to count.", ax)
+    if len(keys) < 2:
+        return rate_dots(rates, ax=ax, limit=limit, title=title)
+    # The longer axis runs down the page, where its labels have room; numbers of one kind keep their place.
+    rows, columns = sorted(keys, key=lambda key: -_visible(rates, key, limit))
+    down, note_down = _ranked(rates, rows, limit)
+    across, note_across = _ranked(rates, columns, limit)
+    grid = rates.set_index([rows, columns])
+    counts = [_pivot(grid[name], down, across) for name in ("converged", "n")]
+    figure, axes = _map_axes(ax, down, across)
+    with np.errstate(invalid="ignore"):
+        share = counts[0] / counts[1]
+    image = axes.imshow(share, vmin=0, vmax=1, aspect="auto", cmap=_cividis())
+    _cell_texts(axes, share, *counts)
+    _name_cells(axes.yaxis, down, axis_label(rows))
+    _name_cells(axes.xaxis, across, axis_label(columns))
+    _frame_off(axes, share.shape)
+    color_bar(figure, image, axes, "share that converged", figure.get_figheight() - 1.2)
+    return dress(figure, title, note=" ".join(filter(None, (note_down, note_across))), ax=ax)
+
+
+def _cividis() -> mpl.colors.Colormap:
+    """cividis with the rule color where there is no number."""
+    return mpl.colormaps["cividis"].with_extremes(bad=color("rule"))
+
+
+def _visible(rates: pd.DataFrame, key: str, limit: int) -> int:
+    count = rates[key].nunique(dropna=False)
+    return count if is_numeric(rates[key]) else min(count, limit)
+
+
+def _ranked(rates: pd.DataFrame, key: str, limit: int) -> tuple[list[Any], str]:
+    if is_numeric(rates[key]):
+        return sorted(rates[key].unique(), key=lambda x: (pd.isna(x), x)), ""
+    sums = rates.groupby(key, sort=False, dropna=False, observed=True)[["converged", "n"]].sum()
+    ranked = (sums["converged"] / sums["n"]).sort_values(ascending=False, kind="stable").index.tolist()
+    return shown(ranked, limit, words.axis_name(key), "those that converge most often")
+
+
+def _pivot(cells: pd.Series, down: list[Any], across: list[Any]) -> np.ndarray:
+    return cells.unstack().reindex(index=down, columns=across).to_numpy(float)
+
+
+def _map_axes(ax: Axes | None, down: list[Any], across: list[Any]) -> tuple[Figure, Axes]:
+    names = max((len(words.value(v)) for v in down), default=1)
+    cell = 0.5 if len(down) <= ROWS else max(0.22, 8.0 / len(down)) if len(down) <= 40 else 0.22
+    cell = cell if len(down) * len(across) <= TEXT_CELLS else min(cell, 6.0 / len(down))
+    slanted = 0.75 if any(_slanted(across)) else 0.25
+    width = min(WIDTH, max(4.6, 0.075 * min(names, 30) + 1.4 + 1.35 * len(across)))
+    return single_axes(ax, max(2.5, 1.0 + slanted + cell * len(down)), width)
+
+
+def _slanted(across: list[Any]) -> list[bool]:
+    """Whether a column's name is too long to stand level under its column."""
+    room = 5.0 / max(len(across), 1) / 0.085
+    return [len(label(words.value(v))) > room for v in across]
+
+
+def _name_cells(axis: Any, values: list[Any], name: str) -> None:
+    """Tick labels; of many numbers only every few, so that they never touch."""
+    down = axis.axis_name == "y"
+    stride = max(1, int(np.ceil(len(values) / (60 if down else 24))))
+    places = range(0, len(values), stride)
+    texts = [label(words.value(values[k])) for k in places]
+    slant = {} if down or not any(_slanted(values)) else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_ticks(places, texts, **slant)
+    axis.set_label_text(name)
+
+
+def _cell_texts(axes: Axes, share: np.ndarray, converged: np.ndarray, n: np.ndarray) -> None:
+    if share.size > TEXT_CELLS:
+        return
+    roomy = share.shape[0] <= ROWS
+    size = 8 if share.shape[1] <= 10 else 6.5
+    for (row, column), value in np.ndenumerate(share):
+        if np.isnan(value):
+            axes.text(column, row, words.MISSING, ha="center", va="center", color=color("muted"), fontsize=size)
+            continue
+        ink = "#ffffff" if value < 0.55 else "#1c2430"
+        tally = f"{converged[row, column]:.0f} of {n[row, column]:.0f}" if share.shape[1] <= 8 else ""
+        tally = tally or f"{converged[row, column]:.0f}/{n[row, column]:.0f}"
+        text = f"{words.percent(value)}\n{tally}" if roomy else tally
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size, linespacing=1.35)
+
+
+def _frame_off(axes: Axes, shape: tuple[int, int]) -> None:
+    axes.grid(False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if shape[0] * shape[1] <= TEXT_CELLS:
+        for k in range(1, shape[0]):
+            axes.axhline(k - 0.5, color=color("paper"), linewidth=1.2)
+        for k in range(1, shape[1]):
+            axes.axvline(k - 0.5, color=color("paper"), linewidth=1.2)
+
+
+@styled
+def saturation(shares: pd.DataFrame, limit: int = ROWS) -> Figure:
+    """Share of saturated hidden (sample, unit) pairs by layer over time, from `analysis.saturation`.
+
+    A row a category, low and high side by side; layers upward, checkpoints evenly spaced. Categories are
+    ranked by their largest share on the rarer side, for a rectifier's flat half is always low.
+    """
+    title = "Saturated pre-activations by layer over time"
+    if shares.empty:
+        return empty_figure(title, "No hidden layer has a finite record, so there is no saturation to show.")
+    keys = group_columns(shares)[:-2]
+    names = pd.Series(row_names(shares, keys), shares.index)
+    rarer = shares[["low", "high"]].min(axis=1).groupby(names, sort=False).max()
+    ranked = rarer.sort_values(ascending=False, kind="stable").index
+    kinds, note = shown(ranked, limit, noun_of(keys), "those that saturate most on both sides")
+    pairs = 1 if len(kinds) <= 6 else 2
+    rows = -(-len(kinds) // pairs)
+    layers = sorted(shares["layer"].unique())
+    panel = float(np.clip(0.14 * len(layers), 0.45, 1.6)) + 0.3
+    figure = new_figure(1.15 + panel * rows + (0.2 if note else 0))
+    # Between two pairs an empty column keeps low and high of one category together.
+    widths = [1, 1] if pairs == 1 else [1, 1, 0.05, 1, 1]
+    grid = figure.subplots(rows, len(widths), sharex=True, sharey=True, squeeze=False, width_ratios=widths)
+    for axes in grid[:, 2:3].ravel():
+        axes.set_visible(False)
+    cells = [(axes, side) for row in np.delete(grid, slice(2, 3), 1) for axes, side in zip(row, _SIDES * pairs, strict=True)]
+    for k, (axes, side) in enumerate(cells):
+        if k // 2 >= len(kinds):
+            axes.set_visible(False)
+            continue
+        image = _layer_map(axes, shares[names == kinds[k // 2]], side, layers)
+        if k // 2 < pairs:
+            axes.set_title(f"{side} side\n", loc="center", fontweight="normal", color=color("muted"))
+        if side == "low":
+            axes.set_title(label(kinds[k // 2], 60 if pairs == 1 else 34))
+        # The lowest visible panel of each column carries the steps, an incomplete last row or not.
+        if k // 2 + pairs >= len(kinds):
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel(f"step ({side} side)")
+    figure.supylabel("layer (0 = first)", fontsize=9, color=color("muted"))
+    color_bar(figure, image, grid, "mean share saturated", panel * rows)
+    return dress(figure, title, note=note)
+
+
+_SIDES = ("low", "high")
+
+
+def _layer_map(axes: Axes, shares: pd.DataFrame, side: str, layers: list[int]) -> Any:
+    table = shares.pivot_table(index="layer", columns="step", values=side, sort=True).reindex(layers)
+    image = axes.imshow(table.to_numpy(), vmin=0, vmax=1, aspect="auto", origin="lower", cmap=_cividis())
+    steps = [tick_text(step) for step in table.columns]
+    room = 2.8 if axes.get_gridspec().ncols == 2 else 1.3
+    stride = max(1, int(np.ceil(sum(len(text) + 1 for text in steps) * 0.085 / room)))
+    places = list(range(len(steps) - 1, -1, -stride))
+    axes.set_xticks(places, [steps[place] for place in places])
+    stride = max(1, -(-len(layers) // 6))
+    axes.set_yticks(range(0, len(layers), stride), [str(layer) for layer in layers[::stride]])
+    axes.grid(False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return image
