@@ -184,16 +184,10 @@ def markdown(header: list[str], rows: list[list[str]], left: int = 2) -> str:
     width = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
 
     def draw(cells: list[str]) -> str:
-        padded = (
-            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, width, strict=True))
-        )
+        padded = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, width, strict=True)))
         return "| " + " | ".join(padded) + " |"
 
-    rule = (
-        "|"
-        + "|".join(("-" * (w + 2)) if i < left else "-" * (w + 1) + ":" for i, w in enumerate(width))
-        + "|"
-    )
+    rule = "|" + "|".join(("-" * (w + 2)) if i < left else "-" * (w + 1) + ":" for i, w in enumerate(width)) + "|"
     return "\n".join([draw(header), rule, *map(draw, rows)])
 
 
@@ -284,18 +278,12 @@ def notes(report: dict) -> list[str]:
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     """The command line, checked."""
-    parser = argparse.ArgumentParser(
-        prog="peers.py", description="gradsim beside JAX and PyTorch on the same tasks."
-    )
+    parser = argparse.ArgumentParser(prog="peers.py", description="gradsim beside JAX and PyTorch on the same tasks.")
     names = list(TASKS)
-    parser.add_argument(
-        "--rows", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
-    )
+    parser.add_argument("--rows", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
     parser.add_argument("--repeats", type=int, help=f"at least {LEAST_REPEATS}, the default")
-    parser.add_argument(
-        "--quick", action="store_true", help="tiny sizes, 2 repeats: tries the machinery only"
-    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, 2 repeats: tries the machinery only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
     given = parser.parse_args(argv)
     if given.repeats is None:

@@ -32,7 +32,9 @@ def worst(f, coefficients, low, high, relative_to, count=400):
 
 def expm1_tail(r):
     """(exp(r) - 1 - r) / r^2."""
-    return mp.nsum(lambda k: r**k / mp.factorial(k + 2), [0, 40]) if abs(r) < mp.mpf("1e-3") else (mp.expm1(r) - r) / r**2
+    return (
+        mp.nsum(lambda k: r**k / mp.factorial(k + 2), [0, 40]) if abs(r) < mp.mpf("1e-3") else (mp.expm1(r) - r) / r**2
+    )
 
 
 def atanh_tail(w):
@@ -46,14 +48,14 @@ def atanh_tail(w):
 def sinpi_tail(w):
     """(sin(pi x) - pi x) / x^3 with w = x^2."""
     if w < mp.mpf("1e-20"):
-        return -mp.pi**3 / 6
+        return -(mp.pi**3) / 6
     x = mp.sqrt(w)
     return (mp.sin(mp.pi * x) - mp.pi * x) / x**3
 
 
 def cospi_tail(w):
     """(cos(pi x) - 1) / x^2 with w = x^2."""
-    return -mp.pi**2 / 2 if w < mp.mpf("1e-20") else (mp.cos(mp.pi * mp.sqrt(w)) - 1) / w
+    return -(mp.pi**2) / 2 if w < mp.mpf("1e-20") else (mp.cos(mp.pi * mp.sqrt(w)) - 1) / w
 
 
 def erfcx_scaled(u):

@@ -1,0 +1,35 @@
+"""gradsim: thousands of small neural networks side by side, and who converged, saturated, died or diverged, and why."""
+
+from __future__ import annotations
+
+import importlib
+
+# Names are imported when first used: importing gradsim takes milliseconds, and brings in neither Numba nor pandas.
+_HOMES = {
+    "Campaign": "gradsim.campaign",
+    "GradsimError": "gradsim.errors",
+    "Results": "gradsim.results",
+    "UsageError": "gradsim.errors",
+    "geomspace": "gradsim.plan",
+    "linspace": "gradsim.plan",
+    "report": "gradsim.report",
+}
+_MODULES = ("activations", "analysis", "datasets", "initializers", "losses", "optimizers", "plots")
+
+__all__ = ["__version__", *_HOMES, *_MODULES]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"gradsim.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gradsim")
+    raise AttributeError(f"module 'gradsim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -166,7 +166,7 @@ class DiskCache(_Cache):
         """Files of older sources are never read again; `gradsim doctor` says where they are."""
 
 
-# --- functions that only kernels call ---------------------------------------------------------------------------------
+# --- functions that only kernels call -------------------------------------------------------------
 #
 # Numba optimizes every function that it compiles and turns it into machine code, also one that exists only to be
 # inlined elsewhere; for the trainer, with its 70 small functions, that is most of the compile time (15 s against 5).
@@ -214,7 +214,12 @@ class _DevicePipeline(compiler.CompilerBase):
         return [manager]
 
 
-_DEVICE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy", "pipeline_class": _DevicePipeline}
+_DEVICE = {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "error_model": "numpy",
+    "pipeline_class": _DevicePipeline,
+}
 
 
 def device(func: Callable) -> Callable:
@@ -227,7 +232,7 @@ def formula(func: Callable) -> Callable:
     return register_jitable(fastmath=set(FORMULA_FASTMATH), forceinline=True, **_DEVICE)(func)
 
 
-# --- entry points -----------------------------------------------------------------------------------------------------
+# --- entry points ---------------------------------------------------------------------------------
 
 
 def kernel(func: Callable) -> Callable:

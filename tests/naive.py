@@ -78,9 +78,7 @@ def forward(weights: Weights, X: np.ndarray, activations: Activations) -> tuple[
     return zs, hs
 
 
-def backward(
-    weights: Weights, zs: list, hs: list, dout: np.ndarray, activations: Activations
-) -> tuple[list, list]:
+def backward(weights: Weights, zs: list, hs: list, dout: np.ndarray, activations: Activations) -> tuple[list, list]:
     """[(dLoss/dW, dLoss/db or None), ...] and deltas[l] = dLoss/dzs[l], from dout = dLoss/dzs[-1]."""
     last = len(weights) - 1
     deltas = [None] * last + [dout]
@@ -95,9 +93,7 @@ def backward(
     return gradients, deltas
 
 
-def loss_and_gradients(
-    weights: Weights, X, y, activations: Activations, loss: str
-) -> tuple[float, list, list]:
+def loss_and_gradients(weights: Weights, X, y, activations: Activations, loss: str) -> tuple[float, list, list]:
     """The loss over the samples X, y, with backward's gradients and deltas."""
     zs, hs = forward(weights, X, activations)
     value, dout = LOSSES[loss](zs[-1], y)
@@ -121,9 +117,7 @@ def train(weights, X, y, batches, activations, loss, optimizer=("sgd", {}), lear
             value, gradients, _ = loss_and_gradients(weights, X[batch], y[batch], activations, loss)
             losses.append(value)
             for layer, rate in enumerate(rates):
-                for array, velocity, gradient in zip(
-                    weights[layer], velocities[layer], gradients[layer], strict=True
-                ):
+                for array, velocity, gradient in zip(weights[layer], velocities[layer], gradients[layer], strict=True):
                     if array is not None:
                         velocity[:] = beta * velocity + gradient
                         array -= rate * velocity
@@ -241,9 +235,7 @@ def relative_gain(loss_two_thirds: float, final_loss: float) -> float:
     return (loss_two_thirds - final_loss) / loss_two_thirds if loss_two_thirds else 0.0
 
 
-def outcome(
-    initial_loss: float, final_loss: float, checkpoint_losses, loss_two_thirds: float, target: float
-) -> str:
+def outcome(initial_loss: float, final_loss: float, checkpoint_losses, loss_two_thirds: float, target: float) -> str:
     """diverged, converged, stalled or learning, first that holds; every loss is over all training samples."""
     if not math.isfinite(final_loss) or final_loss > 1000 * initial_loss:
         return "diverged"

@@ -65,9 +65,7 @@ def test_exact_slope_is_the_derivative_of_the_exact_value(name, params):
 
 @every_activation
 def test_float64_activation_agrees_with_the_exact_one(name, params):
-    z = np.array(
-        [*np.linspace(-40, 40, 401), -700, -300, -1e-9, -1e-300, 0, 1e-300, 1e-9, 300, 700, 1e308, -1e308]
-    )
+    z = np.array([*np.linspace(-40, 40, 401), -700, -300, -1e-9, -1e-300, 0, 1e-300, 1e-9, 300, 700, 1e308, -1e308])
     wanted = np.array([[float(x) for x in naive.ORACLES[name](x, **params)] for x in z]).T
     # In gelu's tail the rounding of z^2 / 2 = 700 costs three digits.
     rtol = 1e-12 if name == "gelu" else 1e-14

@@ -13,13 +13,13 @@ LANES = 16
 
 
 class GradsimLanes:
-    """All networks through `gradsim.engine.train.train_arrays`, which times its kernels itself."""
+    """All networks through `gradsim.engine.arrays.train_arrays`, which times its kernels itself."""
 
     def __init__(self, task: Task, problem: Problem) -> None:
         try:
-            from gradsim.engine.train import train_arrays
+            from gradsim.engine.arrays import train_arrays
         except ImportError as error:
-            raise ImportError(f"gradsim.engine.train.train_arrays cannot be imported ({error})") from error
+            raise ImportError(f"gradsim.engine.arrays.train_arrays cannot be imported ({error})") from error
         self._train_arrays, self.task, self.problem = train_arrays, task, problem
         self.trained: Weights = []
 
@@ -58,9 +58,9 @@ def build(task: Task, problem: Problem) -> GradsimLanes:
 def peak() -> float:
     """FMA peak of all cores in GFLOP/s, from gradsim's own lane kernel."""
     try:
-        from gradsim.jit import fma_peak
+        from gradsim.engine.peak import fma_peak
     except ImportError as error:
-        raise ImportError(f"gradsim.jit.fma_peak cannot be imported ({error})") from error
+        raise ImportError(f"gradsim.engine.peak.fma_peak cannot be imported ({error})") from error
     return float(fma_peak(cores(), dtype="float32", seconds=0.3))
 
 

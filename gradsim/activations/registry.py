@@ -55,6 +55,12 @@ def register(act: Activation) -> None:
     _ALIASES.update(dict.fromkeys(act.aliases, act.name))
 
 
+def ensure_registered(act: Activation) -> None:
+    """Enter an activation made by hand, so that campaigns find it by name; known functions stay as they are."""
+    if act.name not in ACTIVATIONS:
+        register(act)
+
+
 def get(name: str | Activation, **values: object) -> Activation:
     """The activation of that name (or alias), with parameter values where given.
 

@@ -92,7 +92,7 @@ class Activation:
         object.__setattr__(self, "values", defaults | dict(self.values))
         object.__setattr__(self, "__doc__", self.function.__doc__)
 
-    # --- identity -----------------------------------------------------------------------------------------------------
+    # --- identity ---------------------------------------------------------------------------------
 
     @property
     def label(self) -> str:
@@ -113,7 +113,7 @@ class Activation:
         checked = {k: self.parameters[k].check(owner, k, v) for k, v in values.items()}
         return dataclasses.replace(self, values=dict(self.values) | checked)
 
-    # --- steepness, which saturation is measured against --------------------------------------------------------------
+    # --- steepness, which saturation is measured against ------------------------------------------
 
     @functools.cached_property
     def _steepest(self) -> tuple[float, float]:
@@ -136,7 +136,7 @@ class Activation:
         """A point where the slope is steepest (inf where it is only approached): what divides low from high."""
         return self._steepest[1]
 
-    # --- compiled forms -----------------------------------------------------------------------------------------------
+    # --- compiled forms ---------------------------------------------------------------------------
 
     def block(self, dtype: np.dtype | type, output: str = "value_and_slope") -> _Block:
         """The compiled block for a precision; `output` is "value", "value_and_slope" or a parameter's name."""
@@ -154,7 +154,7 @@ class Activation:
         """The parameters' values in order, float64 [parameters]."""
         return np.array([self.values[name] for name in self.parameters])
 
-    # --- arrays -------------------------------------------------------------------------------------------------------
+    # --- arrays -----------------------------------------------------------------------------------
 
     def __call__(self, z: object, out: np.ndarray | None = None) -> np.ndarray:
         """f(z), elementwise, in the precision of z (integers in float64); into `out` where given."""

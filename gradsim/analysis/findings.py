@@ -85,14 +85,14 @@ def findings(results: Any) -> list[str]:
     dead units, the error signal. A sentence that would compare nothing is left out.
     `results`: runs, layers (DataFrames) and axes, as Results has them.
     """
-    return sentences(Facts.of(results))
+    return [text for _, text in verdict(Facts.of(results))]
 
 
-def sentences(facts: Facts) -> list[str]:
-    """`findings` for a report that has its Facts already."""
+def verdict(facts: Facts) -> list[tuple[str, str]]:
+    """`findings`, each sentence with its topic in a word or two."""
     if facts.runs.empty:
-        return ["No run has finished yet, so there is nothing to compare."]
-    return [text for write in _SENTENCES if (text := write(facts))][:LIMIT]
+        return [("Overall", "No run has finished yet, so there is nothing to compare.")]
+    return [(topic, text) for topic, write in _SENTENCES if (text := write(facts))][:LIMIT]
 
 
 _ENDED = {"learning": "were still learning", "stalled": "stalled", "diverged": "diverged"}
@@ -131,8 +131,8 @@ def _only_run(run: pd.Series) -> str:
     if run["outcome"] == "converged":
         when = "" if pd.isna(run["steps_to_target"]) else f" at step {words.count(run['steps_to_target'])}"
         return f"The one run converged: it reached the target loss{when} ({told})."
-    verb = "was still learning" if run["outcome"] == "learning" else run["outcome"]
-    return f"The one run {verb} at its end ({told}); diagnosis {fates(run.to_frame().T).iloc[0]}, {evidence(run)}."
+    verb = "was still learning when it ended" if run["outcome"] == "learning" else run["outcome"]
+    return f"The one run {verb} ({told}); diagnosis {fates(run.to_frame().T).iloc[0]}, {evidence(run)}."
 
 
 def _combination(facts: Facts) -> str:
@@ -144,10 +144,11 @@ def _combination(facts: Facts) -> str:
     best = table.iloc[0]
     rivals = int((table["high"].iloc[1:] >= best["low"]).sum())
     pooled = [words.axis_name(axis) for axis in setting_axes(facts.axes) if axis not in by]
-    text = f"Over all values of {words.join(pooled)}, {words.setting(best, by)} converges most often"
-    text += f", in {words.rate(best['converged'], best['n'])} of its runs"
+    text = f"Pooled over {words.join(pooled)}, {words.setting(best, by)} converges most often: "
+    text += words.rate(best["converged"], best["n"])
     if rivals:
-        text += f"; the intervals of {words.plural(rivals, 'other choice')} overlap with that"
+        whose = f"all {words.count(rivals)} others" if rivals == len(table) - 1 else f"{words.count(rivals)} others"
+        text += f"; the intervals of {'one other' if rivals == 1 else whose} overlap with it"
     return f"{text}."
 
 
@@ -169,10 +170,11 @@ def _best(facts: Facts) -> str:
         return f"The runs that converged did so{steps}{scored}." if steps else ""
     full = int(facts.settings["rate"].eq(1).sum())
     if full > 1:
-        among = f"; it is the fastest of {words.count(full)} settings, of {words.count(total)}, that never failed"
+        which = f"all {words.count(total)}" if full == total else f"the {words.count(full)} of {words.count(total)}"
+        among = f"; it is the fastest of {which} settings without a failure"
     name = words.setting(best, setting_axes(facts.axes))
     rate = words.rate(best["converged"], best["n"])
-    return f"The best single setting is {name}: {rate} of its runs converged{steps}{scored}{among}."
+    return f"The best single setting is {name}: {rate} converge{steps}{scored}{among}."
 
 
 def _closest(facts: Facts) -> str:
@@ -212,8 +214,8 @@ def _killers(facts: Facts) -> str:
         return ""
     table = facts.diagnoses
     if len(table) == 1:
-        whom = "one run" if failed == 1 else f"all {words.count(failed)} runs"
-        return f"The diagnosis of {whom} that did not converge is {table['diagnosis'].iloc[0]}."
+        whom = words.plural(failed, "run")
+        return f"The diagnosis of the {whom} that did not converge is {table['diagnosis'].iloc[0]}."
     parts = [f"{row.diagnosis} {words.percent(row.share)} ({words.count(row.n)})" for row in table.itertuples()]
     return f"What stopped the {words.count(failed)} runs that did not converge: {words.join(parts)}."
 
@@ -250,8 +252,8 @@ def _window(facts: Facts) -> str:
         ends = [end for end in ("low", "high") if wide[f"open_{end}"]]
         edge = {0: "", 1: f", the {' and '.join(ends)}est tried", 2: ", all that was tried"}[len(ends)]
         gaps = f", with {words.plural(wide['gaps'], 'gap')}" if wide["gaps"] else ""
-        text += f"; at least half converge over the widest range with {words.setting(wide, facts.main)}"
-        text += f": {words.span(wide['lowest'], wide['highest'])}{edge}{gaps}"
+        text += "; the widest range in which at least half converge is that of "
+        text += f"{words.setting(wide, facts.main)}: {words.span(wide['lowest'], wide['highest'])}{edge}{gaps}"
     return f"{text}."
 
 
@@ -281,9 +283,9 @@ def _dead(facts: Facts) -> str:
     worst = table.loc[table["mean"].idxmax()]
     if worst["mean"] == 0:
         return "No hidden unit is dead at the end."
-    if worst["mean"] < 0.01:
-        rates = " and learning rate" if facts.rate else ""
-        return f"Hidden units hardly die: at most {words.percent(worst['mean'])} of them for any activation{rates}."
+    if worst["mean"] < 0.02:
+        most = words.percent(worst["mean"])
+        return f"Hidden units hardly die: at most {most} of them, at the end, in any group of runs compared."
     at = f" at {words.axis_value(facts.rate, worst[facts.rate])}" if facts.rate else ""
     text = f"Of the hidden units of {worst['activation']}{at}, {words.percent(worst['mean'])} are dead at the end"
     text += _interval(worst)
@@ -292,7 +294,7 @@ def _dead(facts: Facts) -> str:
         least = peers.loc[peers["mean"].idxmin()]
         text += f"; at {words.value(least[facts.rate])} it is {words.percent(least['mean'])}"
     gone = len(facts.runs) - int(table["n"].sum())
-    return f"{text}{', runs that ended non-finite not counted' if gone else ''}."
+    return f"{text}{' (runs that ended non-finite are not counted)' if gone else ''}."
 
 
 def _flow(facts: Facts) -> str:
@@ -315,15 +317,15 @@ def _flow(facts: Facts) -> str:
     return f"{text}."
 
 
-_SENTENCES: tuple[Callable[[Facts], str], ...] = (
-    _overall,
-    _combination,
-    _best,
-    _never,
-    _killers,
-    _lever,
-    _window,
-    _saturation,
-    _dead,
-    _flow,
+_SENTENCES: tuple[tuple[str, Callable[[Facts], str]], ...] = (
+    ("Overall", _overall),
+    ("Best choice", _combination),
+    ("Best setting", _best),
+    ("Hopeless", _never),
+    ("Failures", _killers),
+    ("Strongest effect", _lever),
+    ("Learning rate", _window),
+    ("Saturation", _saturation),
+    ("Dead units", _dead),
+    ("Error signal", _flow),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gradsim.analysis.axes import is_rate
+from gradsim.analysis.axes import REPLICATES, is_rate
 from gradsim.analysis.intervals import wilson_interval
 
 MISSING = "–"  # noqa: RUF001 - an en dash stands for "no value" in tables
@@ -35,7 +35,8 @@ def number(x: float) -> str:
         return f"{x:.3g}"
     if 1000 <= abs(x) < 1e6:
         return f"{x:,.0f}"
-    return f"{x:.1e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
+    digits, power = f"{x:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(power)}"
 
 
 def percent(share: float) -> str:
@@ -104,11 +105,14 @@ def axis_value(axis: str, x: Any) -> str:
 
 
 def setting(row: Mapping[str, Any], axes: Sequence[str]) -> str:
-    """A setting in a sentence: "relu with he_normal, depth 5 at learning rate 0.1"."""
+    """A setting in a sentence: "relu with he_normal, depth 5 at learning rate 0.1, seed 3"."""
+    seeds = [axis_value(axis, row[axis]) for axis in axes if axis in REPLICATES]
+    axes = [axis for axis in axes if axis not in REPLICATES]
     rates = [axis_value(axis, row[axis]) for axis in axes if is_rate(axis)]
     named = [axis for axis in ("activation", "initializer") if axis in axes]
     others = [axis_value(axis, row[axis]) for axis in axes if axis not in named and not is_rate(axis)]
     if named:
         others.insert(0, " with ".join(value(row[axis]) for axis in named))
     text = ", ".join(others)
-    return f"{text} at {join(rates)}" if text and rates else text or join(rates) or "the one setting"
+    text = f"{text} at {join(rates)}" if text and rates else text or join(rates)
+    return ", ".join(filter(None, [text, *seeds])) or "the one setting"

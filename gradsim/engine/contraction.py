@@ -63,9 +63,7 @@ def _emit_tile(function, vector, tm, tn, shared):
     cells = [(m, n) for m in range(tm) for n in range(tn)]
     entry = b.block
     with b.if_then(b.icmp_unsigned("!=", b.ptrtoint(arg["start"], _I64), ir.Constant(_I64, 0))):
-        given = [
-            vector_load(b, at(arg["start"], (arg["start_m"], m), (arg["start_n"], n)), vector) for m, n in cells
-        ]
+        given = [vector_load(b, at(arg["start"], (arg["start_m"], m), (arg["start_n"], n)), vector) for m, n in cells]
         from_start = b.block
     initial = []
     for value in given:

@@ -48,13 +48,29 @@ def _initialize(layers, campaign_seed, seeds, scales, out):
             for half in range(seeds.shape[1]):
                 key, offset = seeds[g, half], half * 8
                 _fill(
-                    campaign_seed, key, i, STREAM_WEIGHTS, count, scales[g, i, 0, half], flat,
-                    layer.weights * size, offset, size,
+                    campaign_seed,
+                    key,
+                    i,
+                    STREAM_WEIGHTS,
+                    count,
+                    scales[g, i, 0, half],
+                    flat,
+                    layer.weights * size,
+                    offset,
+                    size,
                 )
                 if layer.biases >= 0:
                     _fill(
-                        campaign_seed, key, i, STREAM_BIASES, layer.fan_out, scales[g, i, 1, half], flat,
-                        layer.biases * size, offset, size,
+                        campaign_seed,
+                        key,
+                        i,
+                        STREAM_BIASES,
+                        layer.fan_out,
+                        scales[g, i, 1, half],
+                        flat,
+                        layer.biases * size,
+                        offset,
+                        size,
                     )
 
 

@@ -75,9 +75,7 @@ class Architecture:
         return records
 
 
-def split_parameters(
-    flat: np.ndarray, widths: Sequence[int], bias: bool
-) -> list[tuple[np.ndarray, np.ndarray | None]]:
+def split_parameters(flat: np.ndarray, widths: Sequence[int], bias: bool) -> list[tuple[np.ndarray, np.ndarray | None]]:
     """Views `(W [fan_in, fan_out, ...], b [fan_out, ...] or None)` of parameters laid out layer by layer on axis 0."""
     out, offset = [], 0
     for m, n in zip(widths, widths[1:], strict=False):

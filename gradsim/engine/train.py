@@ -312,9 +312,7 @@ def _record_change(layers, statistics, work, like):
 
 
 @jit.kernel
-def train_groups(
-    groups, layers, settings, train, test, batches, checkpoints, networks, records, work, stop
-):
+def train_groups(groups, layers, settings, train, test, batches, checkpoints, networks, records, work, stop):
     """Train `groups` groups; True unless stopped."""
     s = settings[0]
     features, outputs = layers[0].fan_in, layers[layers.size - 1].fan_out
@@ -326,12 +324,20 @@ def train_groups(
         clear(work.state, 0, work.state.size)
         check = 0
         for step in range(s.steps + 1):
-            at_checkpoint = checkpoints[check] == step
+            at_checkpoint = check < checkpoints.size and checkpoints[check] == step
             if at_checkpoint:
                 if s.statistics:
                     statistics = records.statistics[g, check]
                     probe(
-                        layers, weights, parameters, saturation, s.loss, train, s.probe_samples, work, s.capacity,
+                        layers,
+                        weights,
+                        parameters,
+                        saturation,
+                        s.loss,
+                        train,
+                        s.probe_samples,
+                        work,
+                        s.capacity,
                         statistics,
                     )
                     if step == s.steps and step > 0:
@@ -365,7 +371,7 @@ def train_groups(
             _backward_and_update(layers, weights, numbers, s, data, s.batch, work, step, measure)
             if at_checkpoint and s.statistics:
                 _record_change(layers, records.statistics[g, check - 1], work, weights)
-        if check == checkpoints.size:
+        if check == checkpoints.size and check > 0:
             _evaluate(layers, weights, parameters, s, train, s.train_samples, work, hits)
             for lane in range(size):
                 records.train_loss[g, check - 1, lane] = work.total[lane] / s.train_samples

@@ -35,7 +35,7 @@ def _by_precision(single, double):
     return choose
 
 
-# --- exp and expm1 ----------------------------------------------------------------------------------------------------
+# --- exp and expm1 --------------------------------------------------------------------------------
 
 
 @formula
@@ -142,7 +142,7 @@ def _expm1(x):
         return lambda x: exp_expm1(x)[1]
 
 
-# --- log and log1p ----------------------------------------------------------------------------------------------------
+# --- log and log1p --------------------------------------------------------------------------------
 
 
 @formula
@@ -248,7 +248,7 @@ overload(log, strict=False)(_by_precision(_log_32, _log_64))
 overload(log1p, strict=False)(_by_precision(_log1p_32, _log1p_64))
 
 
-# --- erfcx, the Gaussian tail -----------------------------------------------------------------------------------------
+# --- erfcx, the Gaussian tail ---------------------------------------------------------------------
 
 
 @formula
@@ -322,7 +322,7 @@ def erfcx(x):
 overload(erfcx, strict=False)(_by_precision(_erfcx, _erfcx))
 
 
-# --- sine and cosine of a fraction of a turn ------------------------------------------------------------------------
+# --- sine and cosine of a fraction of a turn ------------------------------------------------------
 
 
 @formula

@@ -130,7 +130,12 @@ def _same_kind(args):
     return signature(kind, *[kind] * len(args))
 
 
-_FLOAT_OPERATORS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
+_FLOAT_OPERATORS = {
+    operator.add: "fadd",
+    operator.sub: "fsub",
+    operator.mul: "fmul",
+    operator.truediv: "fdiv",
+}
 _INTEGER_OPERATORS = {
     operator.add: "add",
     operator.sub: "sub",

@@ -10,9 +10,10 @@ where a figure has one panel.
 from gradsim.plots.bars import axis_effects, fates, learning_rate_windows
 from gradsim.plots.lines import dead_units, gradient_flow, loss_by_learning_rate, loss_curves
 from gradsim.plots.maps import convergence_rate, saturation
-from gradsim.plots.style import style
+from gradsim.plots.style import ROWS, style
 
 __all__ = [
+    "ROWS",
     "axis_effects",
     "convergence_rate",
     "dead_units",

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import is_numeric
-from gradsim.analysis.comparisons import group_columns
+from gradsim.analysis.comparisons import group_codes, group_columns
 from gradsim.plots.style import (
     ROWS,
     axis_label,
@@ -201,14 +201,11 @@ def learning_rate_windows(
         if not np.isnan(row["lowest"]):
             ends = [row["lowest"] / reach, row["highest"] * reach]
             axes.plot(ends, [place, place], color=blue, alpha=0.32, linewidth=13, solid_capstyle="round", zorder=1)
-        match = np.ones(len(rates), bool)
-        for key in keys:
-            match &= (rates[key].eq(row[key]) | (rates[key].isna() & pd.isna(row[key]))).to_numpy(bool)
-        cells = rates[match]
-        points = axes.scatter(
-            cells[rate], np.full(len(cells), place), c=cells["rate"], vmin=0, vmax=1, s=42,
-            edgecolors=color("muted"), linewidths=0.7, zorder=3,
-        )  # fmt: skip
+    # Groups are numbered alike in both frames: each has every combination of the keys once, in grid order.
+    place_of = {index: place for place, index in enumerate(kept)}
+    places = np.array([place_of.get(code, -1) for code in group_codes(rates, keys)[0]])
+    on, look = places >= 0, {"edgecolors": color("muted"), "linewidths": 0.7, "zorder": 3}
+    points = axes.scatter(rates[rate][on], places[on], c=rates["rate"][on], vmin=0, vmax=1, s=42, **look)
     names = [label(name, 44) for name in row_names(windows.loc[kept], keys)]
     axes.set_yticks(range(len(kept)), names, color=color("ink"))
     log_axis(axes.xaxis, *padded(rates[rate]))

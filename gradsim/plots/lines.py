@@ -236,11 +236,12 @@ def loss_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Figure:
         every = max(1, len(cell) // 6)
         one.plot(x, middle.where(middle < beyond), **pen.line(), markevery=(k * every // HUES, every), zorder=3)
 
-    panels.draw(axes, draw)
     for one in axes:
         log_axis(one.yaxis, low, high)
         one.set_xlim(0, curves["step"].max() * 1.02)
         one.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    panels.draw(axes, draw)
+    for one in axes:
         if not any(np.isfinite(np.asarray(line.get_ydata(), float)[-1]) for line in one.lines):
             say(one, "more than half of the runs of every line diverged")
     return _finish(panels, axes, title, ("step", "median batch loss, quartiles shaded"), ax)
@@ -276,10 +277,13 @@ def gradient_flow(flow: pd.DataFrame) -> Figure:
             hollow = {"marker": pen.marker, "linestyle": "", "markerfacecolor": "none", "color": pen.color}
             one.plot(x[y == 0], np.full((y == 0).sum(), low), clip_on=False, zorder=4, **hollow)
 
+    for (_, column), one in np.ndenumerate(grid):
+        _flow_axes(one, flow, (low, high), ("start", "end")[column])
     for column, moment in enumerate(("start", "end")):
         panels.draw(grid[:, column], draw, flow[flow["moment"].eq(moment)])
-    for place, one in np.ndenumerate(grid):
-        _flow_axes(one, flow, (low, high), ("start", "end")[place[1]])
+    for one in grid.ravel():
+        if not one.lines:
+            say(one, "no run is finite here")
     if none:
         panels.note = f"{panels.note} Hollow marks on the lower edge: exactly 0.".strip()
     names = ("layer (0 = first)", "median delta_rms, quartiles shaded")
@@ -292,5 +296,3 @@ def _flow_axes(one: Axes, flow: pd.DataFrame, ends: tuple[float, float], moment:
     one.xaxis.set_major_locator(mpl.ticker.MaxNLocator(min(8, last + 1), integer=True, steps=[1, 2, 5, 10]))
     one.set_xlim(-0.2, last + 0.2)
     one.set_title(moment, loc="right", fontweight="normal", color=color("muted"))
-    if not one.lines:
-        say(one, "no run is finite here")

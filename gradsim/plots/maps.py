@@ -24,7 +24,6 @@ from gradsim.plots.style import (
     dress,
     empty_figure,
     label,
-    new_figure,
     noun_of,
     row_names,
     shown,
@@ -98,7 +97,7 @@ def _map_axes(ax: Axes | None, down: list[Any], across: list[Any]) -> tuple[Figu
     cell = 0.5 if len(down) <= ROWS else max(0.22, 8.0 / len(down)) if len(down) <= 40 else 0.22
     cell = cell if len(down) * len(across) <= TEXT_CELLS else min(cell, 6.0 / len(down))
     slanted = 0.75 if any(_slanted(across)) else 0.25
-    width = min(WIDTH, max(4.6, 0.075 * min(names, 30) + 1.4 + 1.35 * len(across)))
+    width = min(WIDTH, max(4.4, 0.075 * min(names, 30) + 1.3 + 0.85 * len(across)))
     return single_axes(ax, max(2.5, 1.0 + slanted + cell * len(down)), width)
 
 
@@ -123,24 +122,31 @@ def _cell_texts(axes: Axes, share: np.ndarray, converged: np.ndarray, n: np.ndar
     if share.size > TEXT_CELLS:
         return
     roomy = share.shape[0] <= ROWS
-    size = 8 if share.shape[1] <= 10 else 6.5
+    size = 8.5 if share.shape[1] <= 6 else 7.5 if share.shape[1] <= 10 else 6.5
     for (row, column), value in np.ndenumerate(share):
         if np.isnan(value):
             axes.text(column, row, words.MISSING, ha="center", va="center", color=color("muted"), fontsize=size)
             continue
-        ink = "#ffffff" if value < 0.55 else "#1c2430"
+        ink = _readable(value)
         tally = f"{converged[row, column]:.0f} of {n[row, column]:.0f}" if share.shape[1] <= 8 else ""
         tally = tally or f"{converged[row, column]:.0f}/{n[row, column]:.0f}"
         text = f"{words.percent(value)}\n{tally}" if roomy else tally
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size, linespacing=1.35)
 
 
-def _frame_off(axes: Axes, shape: tuple[int, int]) -> None:
+def _readable(share: float) -> str:
+    """White or near-black, whichever stands out more from the cell's color."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colormaps["cividis"](share)[:3]]
+    luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.057 else "#10161f"
+
+
+def _frame_off(axes: Axes, shape: tuple[int, int] | None) -> None:
     axes.grid(False)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if shape[0] * shape[1] <= TEXT_CELLS:
+    if shape and shape[0] * shape[1] <= TEXT_CELLS:
         for k in range(1, shape[0]):
             axes.axhline(k - 0.5, color=color("paper"), linewidth=1.2)
         for k in range(1, shape[1]):
@@ -148,64 +154,53 @@ def _frame_off(axes: Axes, shape: tuple[int, int]) -> None:
 
 
 @styled
-def saturation(shares: pd.DataFrame, limit: int = ROWS) -> Figure:
+def saturation(shares: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Figure:
     """Share of saturated hidden (sample, unit) pairs by layer over time, from `analysis.saturation`.
 
-    A row a category, low and high side by side; layers upward, checkpoints evenly spaced. Categories are
+    A strip a category, low and high side by side; layers upward, checkpoints evenly spaced. Categories are
     ranked by their largest share on the rarer side, for a rectifier's flat half is always low.
     """
     title = "Saturated pre-activations by layer over time"
     if shares.empty:
-        return empty_figure(title, "No hidden layer has a finite record, so there is no saturation to show.")
+        return empty_figure(title, "No hidden layer has a finite record, so there is no saturation to show.", ax)
     keys = group_columns(shares)[:-2]
     names = pd.Series(row_names(shares, keys), shares.index)
     rarer = shares[["low", "high"]].min(axis=1).groupby(names, sort=False).max()
     ranked = rarer.sort_values(ascending=False, kind="stable").index
     kinds, note = shown(ranked, limit, noun_of(keys), "those that saturate most on both sides")
-    pairs = 1 if len(kinds) <= 6 else 2
-    rows = -(-len(kinds) // pairs)
-    layers = sorted(shares["layer"].unique())
-    panel = float(np.clip(0.14 * len(layers), 0.45, 1.6)) + 0.3
-    figure = new_figure(1.15 + panel * rows + (0.2 if note else 0))
-    # Between two pairs an empty column keeps low and high of one category together.
-    widths = [1, 1] if pairs == 1 else [1, 1, 0.05, 1, 1]
-    grid = figure.subplots(rows, len(widths), sharex=True, sharey=True, squeeze=False, width_ratios=widths)
-    for axes in grid[:, 2:3].ravel():
-        axes.set_visible(False)
-    cells = [(axes, side) for row in np.delete(grid, slice(2, 3), 1) for axes, side in zip(row, _SIDES * pairs, strict=True)]
-    for k, (axes, side) in enumerate(cells):
-        if k // 2 >= len(kinds):
-            axes.set_visible(False)
-            continue
-        image = _layer_map(axes, shares[names == kinds[k // 2]], side, layers)
-        if k // 2 < pairs:
-            axes.set_title(f"{side} side\n", loc="center", fontweight="normal", color=color("muted"))
-        if side == "low":
-            axes.set_title(label(kinds[k // 2], 60 if pairs == 1 else 34))
-        # The lowest visible panel of each column carries the steps, an incomplete last row or not.
-        if k // 2 + pairs >= len(kinds):
-            axes.tick_params(labelbottom=True)
-            axes.set_xlabel(f"step ({side} side)")
-    figure.supylabel("layer (0 = first)", fontsize=9, color=color("muted"))
-    color_bar(figure, image, grid, "mean share saturated", panel * rows)
-    return dress(figure, title, note=note)
+    layers, steps = sorted(shares["layer"].unique()), sorted(shares["step"].unique())
+    # One axes for all strips, its y axis in inches from the top: an axes a strip would take seconds to lay out.
+    strip = float(np.clip((0.14 if len(kinds) <= 6 else 0.09) * len(layers), 0.35, 1.6))
+    tops = 0.5 + (strip + 0.3) * np.arange(len(kinds))
+    figure, axes = single_axes(ax, 1.0 + tops[-1] + strip + (0.2 if note else 0))
+    wide = len(steps) * 1.03
+    for top, kind in zip(tops, kinds, strict=True):
+        axes.text(0, top - 0.05, label(kind, 60), ha="left", va="bottom", fontweight="bold")
+        for left, side in ((0, "low"), (wide, "high")):
+            table = shares[names == kind].pivot_table(index="layer", columns="step", values=side)
+            cells = table.reindex(index=layers, columns=steps).to_numpy(float)
+            extent = (left, left + len(steps), top + strip, top)
+            image = axes.imshow(cells, vmin=0, vmax=1, aspect="auto", origin="lower", cmap=_cividis(), extent=extent)
+    for left, side in ((0, "low"), (wide, "high")):
+        axes.text(left + len(steps) / 2, 0.12, f"{side} side", ha="center", va="center", color=color("muted"))
+    axes.set_xlim(0, wide + len(steps))
+    axes.set_ylim(tops[-1] + strip, 0)
+    _name_strips(axes, (steps, layers), wide, tops + strip, strip)
+    color_bar(figure, image, axes, "mean share saturated", tops[-1] + strip)
+    return dress(figure, title, note=note, ax=ax)
 
 
-_SIDES = ("low", "high")
-
-
-def _layer_map(axes: Axes, shares: pd.DataFrame, side: str, layers: list[int]) -> Any:
-    table = shares.pivot_table(index="layer", columns="step", values=side, sort=True).reindex(layers)
-    image = axes.imshow(table.to_numpy(), vmin=0, vmax=1, aspect="auto", origin="lower", cmap=_cividis())
-    steps = [tick_text(step) for step in table.columns]
-    room = 2.8 if axes.get_gridspec().ncols == 2 else 1.3
-    stride = max(1, int(np.ceil(sum(len(text) + 1 for text in steps) * 0.085 / room)))
-    places = list(range(len(steps) - 1, -1, -stride))
-    axes.set_xticks(places, [steps[place] for place in places])
-    stride = max(1, -(-len(layers) // 6))
-    axes.set_yticks(range(0, len(layers), stride), [str(layer) for layer in layers[::stride]])
-    axes.grid(False)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    return image
+def _name_strips(axes: Axes, cells: tuple[list, list], wide: float, feet: np.ndarray, strip: float) -> None:
+    """Steps under both columns of strips, layers left of each strip, as many as have room."""
+    steps, layers = cells
+    texts = [tick_text(step) for step in steps]
+    stride = max(1, int(np.ceil(sum(len(text) + 1.5 for text in texts) * 0.085 / 2.9)))
+    kept = range(len(steps) - 1, -1, -stride)
+    axes.set_xticks([left + k + 0.5 for left in (0, wide) for k in kept], [texts[k] for _ in (0, 1) for k in kept])
+    axes.set_xlabel("step")
+    height = strip / len(layers)
+    kept = range(0, len(layers), max(1, int(np.ceil(0.15 / height))))
+    places = [foot - (k + 0.5) * height for foot in feet for k in kept]
+    axes.set_yticks(places, [str(layers[k]) for _ in feet for k in kept])
+    axes.set_ylabel("layer (0 = first)")
+    _frame_off(axes, None)

@@ -67,6 +67,7 @@ def style(theme: str = "light") -> dict[str, Any]:
         "axes.titlepad": 5,
         "axes.titlesize": 9,
         "axes.titleweight": "bold",
+        "axes.titley": 1.0,  # at a fixed place: searching for one costs more than drawing the panel
         "figure.dpi": 100,
         "figure.facecolor": paper,
         "font.family": "DejaVu Sans",
@@ -97,19 +98,30 @@ _LOCK = threading.RLock()
 
 
 def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Build a figure in the project's style; adds the keyword `theme` ("light", "dark").
+    """Build a figure in the project's style; adds the keywords `theme` ("light", "dark") and `like`.
 
-    Ticks and layout are settled before the style is left: matplotlib would make late ticks in the
-    defaults' colors. The lock makes figures safe to build from several threads.
+    `like` is the same figure in another theme, whose layout and dpi are taken over: half the time. Ticks and
+    layout are settled before the style is left, for matplotlib would make late ticks in the defaults'
+    colors. The lock makes figures safe to build from several threads.
     """
 
     @wraps(function)
-    def build(*args: Any, theme: str = "light", **kwargs: Any) -> Figure:
+    def build(*args: Any, theme: str = "light", like: Figure | None = None, **kwargs: Any) -> Figure:
         with _LOCK, mpl.rc_context(style(theme)):
             figure = function(*args, **kwargs)
-            if kwargs.get("ax") is None:
+            if kwargs.get("ax") is not None:
+                return figure
+            if like is None:
                 figure.draw_without_rendering()
                 figure.set_layout_engine("none")
+                return figure
+            figure.set_layout_engine("none")
+            figure.set_dpi(like.dpi)
+            for axes, twin in zip(figure.axes, like.axes, strict=True):
+                axes.set_position(twin.get_position())
+            for text, twin in zip(figure.texts, like.texts, strict=True):
+                text.set_position(twin.get_position())
+            figure.canvas.draw()
             return figure
 
     return build

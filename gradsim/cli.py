@@ -1,0 +1,208 @@
+"""The command line: parse, call, print. Data on stdout, progress and errors on stderr.
+
+Exit status: 0 done, 1 failed, 2 usage, 130 after Ctrl-C with everything finished kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from gradsim.errors import GradsimError, UsageError, did_you_mean
+
+app = typer.Typer(
+    name="gradsim",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train thousands of small neural networks side by side: who converged, saturated, died or diverged, and why.",
+)
+
+Threads = Annotated[Optional[int], typer.Option("--threads", "-t", help="Worker threads; all cores by default.")]  # noqa: UP045
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Leave the report out.")]
+Directory = Annotated[Path, typer.Argument(help="A results directory that gradsim run has written.", metavar="DIR")]
+
+
+def main() -> None:
+    """Entry point of the console script: errors become one line and an exit status."""
+    try:
+        app()
+    except UsageError as error:
+        _fail(error, 2)
+    except GradsimError as error:
+        _fail(error, 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("gradsim: interrupted; finished shards are kept, and the same command goes on", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _fail(error: Exception, status: int) -> None:
+    print(f"gradsim: {error}", file=sys.stderr)
+    raise SystemExit(status) from None
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="A campaign in TOML.", metavar="FILE")],
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Results directory; results/NAME by default.")
+    ] = None,  # noqa: UP045
+    threads: Threads = None,
+    quiet: Quiet = False,
+    no_report: NoReport = False,
+    as_json: Json = False,
+) -> None:
+    """Run a campaign, print what was found, write the report.
+
+    Running again goes on where it stopped. Example: [bold]gradsim run reports/digits.toml[/bold]
+    """
+    from gradsim.campaign import Campaign
+
+    campaign = Campaign.from_toml(file)
+    _run(campaign, out or Path("results") / campaign.name, threads, quiet, no_report, as_json)
+
+
+@app.command()
+def resume(
+    directory: Directory,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    no_report: NoReport = False,
+    as_json: Json = False,
+) -> None:
+    """Go on with a campaign that was interrupted."""
+    from gradsim.results import Results
+
+    _run(Results(directory).campaign, directory, threads, quiet, no_report, as_json)
+
+
+def _run(campaign, path: Path, threads: int | None, quiet: bool, no_report: bool, as_json: bool) -> None:
+    from gradsim.analysis import findings
+
+    if not quiet:
+        print(_estimate(campaign, threads), file=sys.stderr)
+    results = campaign.run(path, threads=threads, progress=not quiet)
+    found = findings(results)
+    page = None
+    if not no_report:
+        from gradsim.report import report as write_report
+
+        page = write_report(results)
+    if as_json:
+        counts = {str(k): int(v) for k, v in results.runs["outcome"].value_counts().items()}
+        _print_json(
+            {
+                "path": str(path),
+                "runs": len(results),
+                "outcomes": counts,
+                "findings": found,
+                "report": None if page is None else str(page),
+            }
+        )
+        return
+    for line in found:
+        print(line)
+    if page is not None:
+        print(f"Report: {page}")
+
+
+def _estimate(campaign, threads: int | None) -> str:
+    """One line before the start: how many runs, of what, for how long."""
+    import os
+
+    from gradsim.progress import duration
+
+    plan = campaign.plan
+    seconds = plan.nominal_seconds() / (threads or os.cpu_count() or 1)
+    return f"{campaign.name}: {plan.size:,} networks {plan.describe_networks()}, about {duration(seconds)}"
+
+
+@app.command()
+def status(directory: Directory, as_json: Json = False) -> None:
+    """How much of a campaign is done."""
+    from gradsim.results import Results
+    from gradsim.runner import status as read_status
+
+    found = read_status(Results(directory))
+    if as_json:
+        _print_json(found)
+        return
+    state = "complete" if found["runs_done"] == found["runs"] else "incomplete"
+    print(f"{found['name']}: {state}, {found['runs_done']:,} of {found['runs']:,} runs")
+    print(f"shards: {found['shards_done']} of {found['shards']}")
+    for name, count in found["outcomes"].items():
+        print(f"{name}: {count:,}")
+
+
+@app.command()
+def report(directory: Directory) -> None:
+    """Write the report of a results directory anew, and print its findings."""
+    from gradsim.analysis import findings
+    from gradsim.report import report as write_report
+    from gradsim.results import Results
+
+    results = Results(directory)
+    page = write_report(results)
+    for line in findings(results):
+        print(line)
+    print(f"Report: {page}")
+
+
+@app.command(name="list")
+def list_names(
+    kind: Annotated[str, typer.Argument(help="activations, initializers, losses, optimizers or datasets.")],
+    as_json: Json = False,
+) -> None:
+    """List what can be named in a campaign."""
+    from gradsim.listing import KINDS, listing
+
+    if kind not in KINDS:
+        raise UsageError(f"kind {kind!r}{did_you_mean(kind, KINDS)}")
+    rows = listing(kind)
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_table(rows)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show versions, processor, cache, and the machine's multiply-add peak, measured."""
+    from gradsim.doctor import examine
+
+    found = examine()
+    if as_json:
+        _print_json(found)
+        return
+    width = max(map(len, found))
+    for key, value in found.items():
+        print(f"{key:{width}}  {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE, pad_edge=False)
+    for column in rows[0]:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*[Text(", ".join(map(str, v)) if isinstance(v, list) else str(v)) for v in row.values()])
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,0 +1,248 @@
+"""What the networks of a cohort share: data, batches, shape, loss, and when they are looked at.
+
+A *cell* is the settings of some runs (`RunFields`); cells with the same `cohort_key` can share groups of lanes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections import OrderedDict
+from threading import Lock
+
+import numpy as np
+
+from gradsim import datasets
+from gradsim.activations import ACTIVATIONS
+from gradsim.activations.spec import Activation
+from gradsim.campaign import LOSS_AUTO, Campaign, RunFields
+from gradsim.choices import Choice
+from gradsim.datasets import Dataset
+from gradsim.engine.network import Architecture
+from gradsim.engine.random import STREAM_BATCHES, permutation
+from gradsim.engine.train import Samples, Task
+from gradsim.errors import UsageError
+from gradsim.lanes import LANES
+from gradsim.losses import LOSSES
+
+# Nominal speed of one thread, for the size of shards only: flops a second, and seconds an activation or a step.
+_FLOPS = {"float32": 45e9, "float64": 22e9}
+_SECONDS_PER_ACTIVATION, _SECONDS_PER_STEP = 0.5e-9, 1e-6
+_MAX_CACHED_DATASETS = 16
+
+
+# --- which runs belong together -------------------------------------------------------------------
+
+
+def layer_activations(cell: RunFields) -> tuple[Choice, ...]:
+    """One choice for each hidden layer."""
+    hidden = len(cell.widths)
+    return cell.activation if len(cell.activation) == hidden else cell.activation * hidden
+
+
+def layer_rates(cell: RunFields) -> tuple[float, ...]:
+    """One learning rate for each layer of weights."""
+    layers = len(cell.widths) + 1
+    return cell.learning_rate if len(cell.learning_rate) == layers else cell.learning_rate * layers
+
+
+def _hashable(choice: Choice) -> tuple:
+    return choice.name, tuple(
+        (k, v if isinstance(v, str | int | float | bool | None) else id(v)) for k, v in choice.params
+    )
+
+
+def data_key(cell: RunFields, what: str) -> tuple:
+    key = (_hashable(cell.dataset), cell.scaling, cell.test_fraction, cell.data_seed)
+    if what == "batches":
+        return (*key, cell.batch_size, cell.steps)
+    return (*key, cell.dtype, cell.loss)
+
+
+def cohort_key(cell: RunFields) -> tuple:
+    """Equal for runs that may sit in one group."""
+    return (
+        data_key(cell, "data"),
+        cell.batch_size,
+        cell.steps,
+        cell.widths,
+        tuple(c.name for c in layer_activations(cell)),
+        cell.bias,
+        cell.optimizer.name,
+    )
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+_datasets: OrderedDict[tuple, tuple[Choice, Dataset]] = OrderedDict()
+_datasets_lock = Lock()
+
+
+def dataset_of(cell: RunFields) -> Dataset:
+    """The data of a run, split and scaled; kept for the next run on the same data."""
+    key = data_key(cell, "data")[:4]
+    with _datasets_lock:
+        if key not in _datasets:
+            prepared = datasets.prepare(
+                cell.dataset.name,
+                cell.dataset.values,
+                scaling=cell.scaling,
+                test_fraction=cell.test_fraction,
+                data_seed=cell.data_seed,
+            )
+            # The choice is kept with it: it keeps a user's arrays, whose identity is in the key, alive.
+            _datasets[key] = (cell.dataset, prepared)
+            while len(_datasets) > _MAX_CACHED_DATASETS:
+                _datasets.popitem(last=False)
+        _datasets.move_to_end(key)
+        return _datasets[key][1]
+
+
+def loss_of(cell: RunFields, data: Dataset) -> str:
+    """The loss's name; "auto" is cross-entropy for classes and mean squared error for numbers."""
+    if cell.loss == LOSS_AUTO:
+        return "softmax_cross_entropy" if data.task == "classification" else "mean_squared_error"
+    if data.task not in LOSSES[cell.loss].tasks:
+        allowed = ", ".join(name for name, loss in LOSSES.items() if data.task in loss.tasks)
+        raise UsageError(f"loss = {cell.loss!r}: {data.name} is {data.task}; allowed: {allowed}")
+    return cell.loss
+
+
+def batch_of(cell: RunFields, data: Dataset) -> int:
+    """Samples a step."""
+    if cell.batch_size == "full":
+        return data.train_samples
+    if cell.batch_size > data.train_samples:
+        raise UsageError(
+            f"batch_size = {cell.batch_size}: {data.name} has {data.train_samples} training samples; "
+            'give at most that, or "full"'
+        )
+    return cell.batch_size
+
+
+def batch_indices(campaign: Campaign, cell: RunFields) -> np.ndarray:
+    """int64 [steps, batch]: rows of the training data, epoch by epoch in an order drawn anew; what is left of an epoch
+    that does not fill a batch is dropped. A full batch takes all rows in order."""
+    data = dataset_of(cell)
+    batch, n = batch_of(cell, data), data.train_samples
+    if cell.batch_size == "full":
+        return np.broadcast_to(np.arange(n), (cell.steps, n))
+    per_epoch = n // batch
+    epochs = -(-cell.steps // per_epoch)
+    order = np.empty((epochs, per_epoch, batch), np.int64)
+    for epoch in range(epochs):
+        drawn = permutation(campaign.campaign_seed, cell.data_seed, STREAM_BATCHES, epoch, n)
+        order[epoch] = drawn[: per_epoch * batch].reshape(per_epoch, batch)
+    return order.reshape(-1, batch)[: cell.steps]
+
+
+def targets_of(data: Dataset, y: np.ndarray) -> np.ndarray:
+    """What mean squared error is measured against: the numbers, or labels as one-hot rows."""
+    return np.eye(data.outputs)[y] if y.ndim == 1 else y
+
+
+def data_arrays(campaign: Campaign, cell: RunFields) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """X_train, y_train, X_test, y_test in the run's precision; labels stay integers."""
+    data = dataset_of(cell)
+
+    def cast(a: np.ndarray) -> np.ndarray:
+        return a.copy() if a.dtype.kind == "i" else a.astype(cell.dtype)
+
+    return cast(data.X_train), cast(data.y_train), cast(data.X_test), cast(data.y_test)
+
+
+def _samples(data: Dataset, X: np.ndarray, y: np.ndarray, loss: str, dtype: np.dtype) -> Samples:
+    labels = y if y.ndim == 1 else np.empty(0, np.int64)
+    targets = targets_of(data, y) if loss == "mean_squared_error" else np.empty(0)
+    return Samples(
+        np.ascontiguousarray(X, dtype).reshape(-1),
+        np.ascontiguousarray(labels, np.int64),
+        np.ascontiguousarray(targets, dtype).reshape(-1),
+    )
+
+
+# --- cohorts --------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a cohort's networks cost: nominal seconds of a group on one thread, networks a group, flops a run."""
+
+    group_seconds: float
+    lanes: int
+    run_flops: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Cohort:
+    """What the networks of a cohort share, ready to train."""
+
+    cell: RunFields
+    data: Dataset
+    task: Task
+    checkpoints: np.ndarray
+    target_loss: float
+
+
+def architecture_of(cell: RunFields, data: Dataset) -> Architecture:
+    """The shape of a run's network, with its activations at their present parameters."""
+    activations = tuple(bound_activation(c) for c in layer_activations(cell))
+    return Architecture((data.features, *cell.widths, data.outputs), activations, cell.bias)
+
+
+@functools.lru_cache(maxsize=10_000)
+def bound_activation(choice: Choice) -> Activation:
+    return ACTIVATIONS[choice.name].with_values(**choice.values)
+
+
+def cohort_cost(campaign: Campaign, cell: RunFields) -> Cost:
+    data = dataset_of(cell)
+    batch, architecture = batch_of(cell, data), architecture_of(cell, data)
+    lanes = LANES[np.dtype(cell.dtype)]
+    flops = cell.steps * architecture.step_flops(batch)
+    seconds = lanes * (flops / _FLOPS[cell.dtype] + cell.steps * batch * sum(cell.widths) * _SECONDS_PER_ACTIVATION)
+    return Cost(seconds + cell.steps * _SECONDS_PER_STEP, lanes, flops)
+
+
+def checkpoints_of(steps: int, chosen: tuple[int, ...] | None = None) -> np.ndarray:
+    """Steps that are recorded: 0, the step after two thirds, the last, and between them the chosen ones or, by default,
+    those of 1, 3, 10, 30, ... that lie between a hundredth and half of the steps."""
+    fixed = {0, two_thirds(steps), steps}
+    if chosen is not None:
+        late = [s for s in chosen if s > steps]
+        if late:
+            raise UsageError(f"checkpoints: {late[0]} is beyond the last step, {steps}")
+        return np.array(sorted(fixed | set(chosen)))
+    ladder = {m * 10**k for k in range(8) for m in (1, 3)}
+    return np.array(sorted(fixed | {s for s in ladder if steps / 100 <= s <= steps / 2}))
+
+
+def two_thirds(steps: int) -> int:
+    """The step that the gain of the last third is measured from."""
+    return math.ceil(2 * steps / 3)
+
+
+def cohort_of(campaign: Campaign, cell: RunFields, checkpoints: list[int] | None = None) -> Cohort:
+    """Data, batches and shape of the cohort that a cell belongs to. Raises UsageError where they do not fit."""
+    data = dataset_of(cell)
+    loss = loss_of(cell, data)
+    batch_of(cell, data)
+    dtype = np.dtype(cell.dtype)
+    steps = checkpoints_of(cell.steps, campaign.checkpoints if checkpoints is None else tuple(checkpoints))
+    full = cell.batch_size == "full"
+    batches = np.empty((cell.steps, 0), np.int64) if full else batch_indices(campaign, cell)
+    task = Task(
+        architecture=architecture_of(cell, data),
+        dtype=dtype,
+        loss=loss,
+        optimizer=cell.optimizer.name,
+        train=_samples(data, data.X_train, data.y_train, loss, dtype),
+        test=_samples(data, data.X_test, data.y_test, loss, dtype),
+        classes=data.outputs if data.task == "classification" else 0,
+        batches=np.ascontiguousarray(batches),
+        checkpoints=steps,
+        probe_samples=min(campaign.probe_samples, data.train_samples),
+    )
+    constant = LOSSES[loss].constant_loss(data.y_train, data.outputs)
+    return Cohort(cell, data, task, steps, campaign.target * constant)

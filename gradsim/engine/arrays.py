@@ -1,0 +1,106 @@
+"""The engine on plain arrays: for benchmarks, and for anyone who brings weights and batches of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from gradsim.activations import get
+from gradsim.engine.network import Architecture, lanes_array, split_parameters
+from gradsim.engine.train import Networks, Samples, Task, saturation_limits
+from gradsim.lanes import LANES, aligned_empty
+
+# Chunks a thread: enough that threads finish together.
+CHUNKS = 4
+
+
+def train_arrays(
+    weights: Sequence[tuple[np.ndarray, np.ndarray]],
+    X: np.ndarray,
+    y: np.ndarray,
+    activation: str,
+    loss: str,
+    learning_rate: np.ndarray,
+    threads: int = 1,
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], float]:
+    """Train networks by SGD on a given stream of batches; nothing is recorded.
+
+    weights: `(W [networks, fan_in, fan_out], b [networks, fan_out])` a layer, left as they are; the precision is theirs.
+    X [steps, batch, features]; y int [steps, batch] labels or float [steps, batch, outputs]; learning_rate [networks].
+    Returns the trained weights in the same form, and the seconds that the kernels took.
+    """
+    dtype = weights[0][0].dtype
+    widths = (weights[0][0].shape[1], *(W.shape[2] for W, _ in weights))
+    task = _task(Architecture(widths, (get(activation),) * (len(widths) - 2)), dtype, X, y, loss)
+    networks = _networks(task, weights, learning_rate)
+    groups = len(networks.weights)
+    bounds = np.linspace(0, groups, min(groups, CHUNKS * threads) + 1).round().astype(int)
+    works = [task.workspace() for _ in range(threads)]
+    parts = [_part(networks, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    records = [task.records(len(p.weights)) for p in parts]
+    stop = np.zeros(1, np.int64)
+
+    def work(thread: int) -> None:
+        for part, record in list(zip(parts, records, strict=True))[thread::threads]:
+            task.run(part, record, works[thread], stop)
+
+    with ThreadPoolExecutor(threads) as pool:
+        start = time.perf_counter()
+        list(pool.map(work, range(threads)))
+        seconds = time.perf_counter() - start
+    return _weights(task, networks, len(learning_rate)), seconds
+
+
+def _task(architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndarray, loss: str) -> Task:
+    steps, batch, _ = X.shape
+    labels = y.ndim == 2
+    empty = np.empty(0, dtype)
+    # One batch for all steps needs no gathering.
+    one = steps == 1 or (X.strides[0] == 0 and y.strides[0] == 0)
+    X, y = (X[:1], y[:1]) if one else (X, y)
+    return Task(
+        architecture=architecture,
+        dtype=dtype,
+        loss=loss,
+        optimizer="sgd",
+        train=Samples(
+            np.ascontiguousarray(X, dtype).reshape(-1),
+            np.ascontiguousarray(y, np.int64).reshape(-1) if labels else np.empty(0, np.int64),
+            empty if labels else np.ascontiguousarray(y, dtype).reshape(-1),
+        ),
+        test=Samples(empty, np.empty(0, np.int64), empty),
+        classes=0,
+        batches=np.empty((steps, 0), np.int64) if one else np.arange(steps * batch).reshape(steps, batch),
+        checkpoints=np.zeros(0, np.int64),
+        probe_samples=0,
+        statistics=False,
+    )
+
+
+def _networks(task: Task, weights: Sequence[tuple[np.ndarray, np.ndarray]], rates: np.ndarray) -> Networks:
+    n, architecture, dtype = len(rates), task.architecture, task.dtype
+    flat = np.concatenate([part.reshape(n, -1) for layer in weights for part in layer], axis=1)
+    lanes = lanes_array(flat, dtype)
+    stored = aligned_empty((len(lanes), lanes.shape[1] * lanes.shape[2]), dtype)
+    stored[...] = lanes.reshape(len(lanes), -1)
+    numbers = lanes_array(np.repeat(np.asarray(rates, dtype)[:, None], architecture.depth, axis=1), dtype)
+    values = [v for a in architecture.activations for v in a.parameter_vector()] or [0.0]
+    parameters = np.tile(np.repeat(np.array(values, dtype), LANES[dtype]), (len(lanes), 1))
+    limits = np.zeros((len(lanes), len(architecture.activations), LANES[dtype]))
+    return Networks(stored, parameters, numbers, saturation_limits(limits, limits, dtype))
+
+
+def _part(networks: Networks, first: int, last: int) -> Networks:
+    return Networks(*(a[first:last] for a in networks))
+
+
+def _weights(task: Task, networks: Networks, n: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    size = LANES[task.dtype]
+    by_run = np.moveaxis(networks.weights.reshape(len(networks.weights), -1, size), -1, 1).reshape(
+        -1, task.architecture.parameter_count
+    )
+    layers = split_parameters(by_run[:n].T, task.architecture.widths, True)
+    return [(np.moveaxis(W, -1, 0), np.moveaxis(b, -1, 0)) for W, b in layers]

@@ -1,0 +1,122 @@
+"""One run again, bit for bit, with its whole history."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradsim.campaign import Campaign, RunFields
+from gradsim.cohort import Cohort, cohort_of
+from gradsim.engine.network import split_parameters
+from gradsim.errors import UsageError
+from gradsim.lanes import LANES
+from gradsim.shard import Outcome, networks_of, outcome_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Weights = list[tuple[np.ndarray, np.ndarray | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """The history of one run.
+
+    Attributes:
+        run_id, settings: which run, and its settings.
+        weights: `[(W [fan_in, fan_out], b [fan_out]), ...]` after the last step.
+        loss: float64 [steps], the batch loss before each step's update; NaN from the first non-finite one on.
+        checkpoints: steps at which `layers`, `snapshots` and `histograms` stand.
+        snapshots: the weights at each checkpoint, each in the form of `weights`.
+    """
+
+    run_id: str
+    settings: RunFields
+    weights: Weights
+    loss: np.ndarray
+    checkpoints: np.ndarray
+    snapshots: list[Weights]
+    _cohort: Cohort
+    _outcome: Outcome
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """step, layer and the statistics: the run's rows of `results.layers`."""
+        import pandas as pd
+
+        depth = self._cohort.task.architecture.depth
+        frame = {
+            "step": np.repeat(self.checkpoints, depth),
+            "layer": np.tile(np.arange(depth), len(self.checkpoints)),
+        }
+        return pd.DataFrame(frame | {name: values[0].reshape(-1) for name, values in self._outcome.statistics.items()})
+
+    @cached_property
+    def histograms(self) -> pd.DataFrame:
+        """step, layer, quantity ("preactivation" or "activation"), left, right, count: 60 bins over the probe set."""
+        import pandas as pd
+
+        rows = []
+        for step, weights in zip(self.checkpoints, self.snapshots, strict=True):
+            for layer, (z, h) in enumerate(self._signals(weights)):
+                for quantity, values in (("preactivation", z), ("activation", h)):
+                    finite = values[np.isfinite(values)]
+                    count, edges = np.histogram(finite, bins=60) if len(finite) else (np.zeros(0, int), np.zeros(1))
+                    rows += [
+                        (step, layer, quantity, a, b, c) for a, b, c in zip(edges[:-1], edges[1:], count, strict=True)
+                    ]
+        return pd.DataFrame(rows, columns=["step", "layer", "quantity", "left", "right", "count"])
+
+    def _signals(self, weights: Weights) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(z, h) of each layer over the probe set, flat."""
+        task = self._cohort.task
+        h = task.train.features.reshape(-1, task.architecture.widths[0])[: task.probe_samples]
+        out = []
+        with np.errstate(all="ignore"):
+            for i, (w, b) in enumerate(weights):
+                z = h @ w + (0 if b is None else b)
+                h = task.architecture.activations[i](z) if i < len(task.architecture.activations) else z
+                out.append((z.reshape(-1), h.reshape(-1)))
+        return out
+
+
+def _single(campaign: Campaign, run_id: str, checkpoints: list[int] | None):
+    plan = campaign.plan
+    position = plan.position(run_id)
+    cohort = cohort_of(campaign, plan.settings(position), checkpoints)
+    return position, cohort, networks_of(plan, cohort, np.array([position]))
+
+
+def _lane_zero(cohort: Cohort, flat: np.ndarray) -> Weights:
+    architecture = cohort.task.architecture
+    mine = flat.reshape(-1, LANES[cohort.task.dtype])[:, 0].copy()
+    return split_parameters(mine, architecture.widths, architecture.bias)
+
+
+def initial_weights(campaign: Campaign, run_id: str) -> Weights:
+    """The weights before the first step."""
+    _, cohort, networks = _single(campaign, run_id, None)
+    return _lane_zero(cohort, networks.weights[0])
+
+
+def replay(campaign: Campaign, run_id: str, checkpoints: list[int] | None = None) -> Replay:
+    """Train one run again; `checkpoints`: steps to record at instead of the campaign's."""
+    if checkpoints is not None and not all(isinstance(s, int | np.integer) and s >= 0 for s in checkpoints):
+        raise UsageError(f"checkpoints = {checkpoints!r}: must be steps, whole numbers of at least 0")
+    position, cohort, networks = _single(campaign, run_id, checkpoints)
+    records = cohort.task.records(1, snapshots=True)
+    cohort.task.run(networks, records, cohort.task.workspace(), np.zeros(1, np.int64))
+    result = outcome_of(cohort, records, 1)
+    return Replay(
+        run_id=str(run_id),
+        settings=campaign.plan.settings(position),
+        weights=_lane_zero(cohort, networks.weights[0]),
+        loss=result.losses[0],
+        checkpoints=cohort.checkpoints,
+        snapshots=[_lane_zero(cohort, s) for s in records.snapshots[0]],
+        _cohort=cohort,
+        _outcome=result,
+    )

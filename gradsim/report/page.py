@@ -1,0 +1,144 @@
+"""Sections -> one HTML file, with figures on disk and smaller copies embedded."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from gradsim.analysis import words
+from gradsim.analysis.findings import Facts, verdict
+from gradsim.analysis.settings import SCORES, score_column
+from gradsim.analysis.axes import setting_axes
+from gradsim.errors import UsageError
+from gradsim.report import methods
+from gradsim.report.sections import Exhibit, convergence_exhibit, sections
+from gradsim.report.tables import hopeless_table, settings_table, table
+
+PRINT_DPI, SCREEN_DPI, CSS_DPI = 200, 160, 108
+
+
+def write_report(results: Any, out: Path) -> Path:
+    """See `gradsim.report.report`."""
+    try:
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+        page = _render(results, out)
+        # A reader never sees half a page: written aside, then put in place.
+        part = out / ".index.html.part"
+        part.write_text(page, encoding="utf-8")
+        os.replace(part, out / "index.html")
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"out = {str(out)!r}: the report cannot be written there ({reason})") from error
+    return out / "index.html"
+
+
+def _render(results: Any, out: Path) -> str:
+    facts = Facts.of(results)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("gradsim.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    style = environment.loader.get_source(environment, "style.css")[0]
+    context = {"style": style, "facts": facts, "findings": verdict(facts), **_head(results)}
+    if facts.runs.empty:
+        return environment.get_template("empty.html.j2").render(context)
+    context |= _verdict(facts, out / "figures") | {"sections": [], "tiles": methods.tiles(facts.runs)}
+    for section in sections(results, facts):
+        figures = [_figure(exhibit, out / "figures") for exhibit in section.exhibits]
+        context["sections"].append({"section": section, "figures": figures})
+    _csv(facts.diagnoses, out / "figures" / "diagnoses.csv")
+    return environment.get_template("page.html.j2").render(context | _methods(results))
+
+
+def _head(results: Any) -> dict[str, Any]:
+    empty = results.runs.empty
+    return {
+        "name": str(getattr(results.campaign, "name", "") or "campaign"),
+        "question": "No runs yet" if empty else methods.question(results),
+        "setup": "" if empty else methods.setup_line(results),
+    }
+
+
+def _verdict(facts: Facts, folder: Path) -> dict[str, Any]:
+    """The first screen: the picture, the settings to use and those without hope."""
+    axes = setting_axes(facts.axes)
+    score = SCORES.get(score_column(facts.runs) or "", "")
+    _csv(facts.settings, folder / "best_settings.csv")
+    _csv(facts.hopeless.drop(columns="keys"), folder / "hopeless_settings.csv")
+    best = facts.settings
+    if not facts.converged:
+        best = best.sort_values("loss", kind="stable")
+    return {
+        "picture": _figure(convergence_exhibit(facts), folder),
+        "best": settings_table(best, axes, score, 3),
+        "hopeless": hopeless_table(facts.hopeless, 4),
+    }
+
+
+def _methods(results: Any) -> dict[str, Any]:
+    command = (results.info or {}).get("command")
+    to_toml = getattr(results.campaign, "to_toml", None)
+    return {
+        "definitions": methods.DEFINITIONS,
+        "provenance": methods.provenance(results),
+        "fixed": methods.fixed_settings(results),
+        "varied": methods.varied_settings(results),
+        "command": str(command) if command else "gradsim run campaign.toml",
+        "toml": to_toml() if to_toml else "",
+    }
+
+
+def _figure(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
+    """Draw an exhibit for print and for light and dark screens; what the template needs to show it."""
+    light = exhibit.draw(theme="light")
+    light.set_dpi(PRINT_DPI)
+    light.canvas.draw()
+    printed = _pixels(light)
+    printed.save(folder / f"{exhibit.name}.png", "PNG", dpi=(PRINT_DPI, PRINT_DPI), compress_level=6)
+    light.set_dpi(SCREEN_DPI)
+    dark = _pixels(exhibit.draw(theme="dark", like=light))
+    _csv(exhibit.frame, folder / f"{exhibit.name}.csv")
+    width, height = light.get_size_inches()
+    return {
+        "name": exhibit.name,
+        "finding": exhibit.finding,
+        "caption": exhibit.caption.strip(),
+        "light": _embedded(printed.resize(dark.size, Image.Resampling.LANCZOS)),
+        "dark": _embedded(dark),
+        "width": round(width * CSS_DPI),
+        "height": round(height * CSS_DPI),
+        "table": table(exhibit.frame, exhibit.percent, f"{exhibit.name}.csv", exhibit.keys),
+    }
+
+
+def _pixels(figure: Figure) -> Image.Image:
+    """What a drawn figure's canvas holds, without its transparency."""
+    return Image.fromarray(np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]))
+
+
+def _embedded(image: Image.Image) -> str:
+    """A picture as a data URI: a palette PNG, a third of the size of full color and no worse to look at."""
+    stream = io.BytesIO()
+    small = image.quantize(192, method=Image.Quantize.FASTOCTREE)
+    # The quantizer shifts the paper by a shade, which would show as a box on the page's own paper.
+    palette, corner = small.getpalette(), 3 * small.getpixel((0, 0))
+    palette[corner : corner + 3] = image.getpixel((0, 0))
+    small.putpalette(palette)
+    small.save(stream, "PNG", compress_level=7)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _csv(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False)

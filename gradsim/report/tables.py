@@ -1,0 +1,118 @@
+"""DataFrame -> table of text for the page: headers in words, numbers as everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gradsim.analysis import words
+from gradsim.analysis.axes import is_numeric
+
+ROWS = 120
+"""Rows of a table that the page shows; the CSV beside it holds all."""
+
+HEADERS = {
+    "n": "runs",
+    "rate": "share converged",
+    "low": "low end",
+    "high": "high end",
+    "q25": "lower quartile",
+    "q75": "upper quartile",
+    "loss": "median loss",
+    "loss_low": "interval from",
+    "loss_high": "to",
+    "diverged_share": "share diverged",
+    "tried": "rates tried",
+    "tried_low": "lowest tried",
+    "tried_high": "highest tried",
+    "lowest": "lowest that trains",
+    "highest": "highest that trains",
+    "open_low": "window starts at the lowest tried",
+    "open_high": "window ends at the highest tried",
+    "best": "best rate",
+    "best_rate": "share converged there",
+    "share": "share",
+    "example": "example run",
+    "what": "setting",
+    "steps": "median steps to target",
+    "score": "median test score",
+    "diagnosis": "diagnosis",
+}
+_COUNTS = {"n", "converged", "diverged", "tried", "gaps", "diagnosed"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headers, which of them are numbers, and rows of text; `total` rows exist, `csv` names the full file."""
+
+    headers: list[str]
+    numeric: list[bool]
+    rows: list[list[str]]
+    total: int
+    csv: str = ""
+
+
+def table(frame: pd.DataFrame, percent: Iterable[str] = (), csv: str = "", keys: Sequence[str] = ()) -> Table:
+    """A frame as text. `percent` names its shares; `keys` its settings columns, written as settings are."""
+    percent = set(percent)
+    shown = frame.head(ROWS)
+    headers = [words.axis_name(name) if name in keys else HEADERS.get(name, words.axis_name(name)) for name in frame]
+    numeric = [is_numeric(frame[name]) for name in frame]
+    columns = [[_writer(name, percent, keys)(x) for x in shown[name]] for name in frame]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return Table(headers, numeric, rows, len(frame), csv)
+
+
+def _writer(name: str, percent: set[str], keys: Sequence[str]) -> Callable[[Any], str]:
+    if name in keys:
+        return words.value
+    if name in percent:
+        return words.percent
+    if name in _COUNTS:
+        return lambda x: words.count(x)
+    return _text
+
+
+def _text(x: Any) -> str:
+    if isinstance(x, str):
+        return x
+    if isinstance(x, bool) or type(x).__name__ == "bool":
+        return "yes" if x else "no"
+    return words.value(x) if isinstance(x, int) else words.number(x)
+
+
+def settings_table(settings: pd.DataFrame, axes: Sequence[str], score: str, limit: int) -> Table:
+    """The first settings of `analysis.best_settings` in reading form: intervals in words."""
+    rows = []
+    for row in settings.head(limit).to_dict("records"):
+        steps = words.MISSING
+        if not pd.isna(row["steps"]):
+            steps = words.number(row["steps"])
+            if row["converged"] > 1:
+                steps += f" ({words.span(row['steps_low'], row['steps_high'])})"
+        tally = f"{words.count(row['converged'])} of {words.count(row['n'])}"
+        cells = [
+            words.setting(row, axes),
+            f"{tally} ({words.span(row['low'], row['high'], words.percent)})",
+            steps,
+            words.number(row["loss"]),
+        ]
+        rows.append([*cells, f"{row['score']:.3f}"] if score else cells)
+    headers = ["setting", "converged", "median steps to target", "median final loss", f"median {score}"]
+    headers = headers if score else headers[:-1]
+    return Table(headers, [False, *[True] * (len(headers) - 1)], rows, len(settings), "best_settings.csv")
+
+
+def hopeless_table(hopeless: pd.DataFrame, limit: int) -> Table:
+    """The first rows of `analysis.hopeless_settings` in reading form."""
+    rows = []
+    for row in hopeless.head(limit).itertuples():
+        share = "" if row.diagnosed == row.n else f"{words.percent(row.diagnosed / row.n)} "
+        tally = f"0 of {words.count(row.n)} (at most {words.percent(row.high)})"
+        rows.append([row.what, tally, f"{share}{row.diagnosis}"])
+    return Table(
+        ["setting", "converged", "diagnosis"], [False, True, False], rows, len(hopeless), "hopeless_settings.csv"
+    )

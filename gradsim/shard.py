@@ -1,0 +1,235 @@
+"""One shard: from the settings of its runs to arrays for the engine, and from the engine's records to rows.
+
+Everything here is a function of the campaign and of a run's own settings, never of the shard: which runs happen to
+share it changes no number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from gradsim import outcomes
+from gradsim.campaign import Campaign, RunFields
+from gradsim.choices import Choice
+from gradsim.cohort import Cohort, bound_activation, layer_activations, layer_rates, two_thirds
+from gradsim.engine.initialize import initial_parameters
+from gradsim.engine.network import lanes_array
+from gradsim.engine.probe import STATISTICS
+from gradsim.engine.train import FINAL, Networks, Records, saturation_limits
+from gradsim.initializers import INITIALIZERS
+from gradsim.lanes import aligned_empty
+from gradsim.losses import LOSSES
+from gradsim.optimizers import OPTIMIZERS
+from gradsim.plan import Plan
+
+TAIL_STEPS = 20
+CURVE_POINTS = 50
+
+
+# --- lanes ----------------------------------------------------------------------------------------
+
+
+def networks_of(plan: Plan, cohort: Cohort, positions: np.ndarray) -> Networks:
+    """Initial weights and numbers of the runs, in groups."""
+    task, dtype = cohort.task, cohort.task.dtype
+    architecture = task.architecture
+    codes = plan.codes(positions)
+    numbers, inverse = np.unique(plan.cell_numbers(codes), return_inverse=True)
+    cells = [plan.cells[c] for c in numbers]
+    lane_values = {
+        name: np.array([v[0] if isinstance(v, tuple) else v for v in values])[codes[:, i]]
+        for i in plan.lane_axes
+        for name, values in zip(plan.axes[i].names, plan.axes[i].values, strict=True)
+    }
+    seeds = lane_values.get("seed", np.array([c.seed for c in cells])[inverse]).astype(np.uint64)
+    rates = np.array([layer_rates(c) for c in cells])[inverse]
+    if "learning_rate" in lane_values:
+        rates = np.repeat(lane_values["learning_rate"][:, None], rates.shape[1], axis=1)
+    for layer in range(rates.shape[1]):
+        if f"learning_rate.{layer}" in lane_values:
+            rates[:, layer] = lane_values[f"learning_rate.{layer}"]
+    steering = np.array([[v for _, v in c.optimizer.params] for c in cells])[inverse]
+    for j, name in enumerate(OPTIMIZERS[task.optimizer].parameters):
+        steering[:, j] = lane_values.get(f"optimizer.{name}", steering[:, j])
+    parameters, limits = _activation_numbers(cells, inverse, lane_values)
+    scales = np.array([_initial_scales(c, architecture.widths) for c in cells])[inverse]
+
+    layers = rates.shape[1]
+    optimizer_numbers = np.concatenate([rates[:, :, None], np.repeat(steering[:, None, :], layers, axis=1)], axis=2)
+    grouped = lanes_array(optimizer_numbers, dtype)
+    grouped_limits = lanes_array(limits, np.dtype(dtype))
+    grouped_parameters = lanes_array(parameters, dtype)
+    return Networks(
+        weights=initial_parameters(
+            architecture,
+            dtype,
+            plan.campaign.campaign_seed,
+            lanes_array(seeds, dtype),
+            lanes_array(scales, dtype),
+        ),
+        parameters=_aligned(grouped_parameters.reshape(len(grouped), -1), dtype),
+        numbers=_aligned(grouped.reshape(*grouped.shape[:2], -1), dtype),
+        saturation=saturation_limits(grouped_limits[:, :, 0], grouped_limits[:, :, 1], dtype),
+    )
+
+
+def _aligned(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    out = aligned_empty(values.shape, dtype)
+    out[...] = values
+    return out
+
+
+def _activation_numbers(cells, inverse, lane_values) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters of all layers' activations [n, A] (at least one column), and (max slope, where) [n, hidden, 2]."""
+    n = len(inverse)
+    layers = [layer_activations(c) for c in cells]
+    columns, limits = [np.zeros(n)], np.zeros((n, len(layers[0]), 2))
+    for k in range(len(layers[0])):
+        values = np.array([[v for _, v in mine[k].params] for mine in layers])[inverse]
+        name, keys = layers[0][k].name, [key for key, _ in layers[0][k].params]
+        for j, key in enumerate(keys):
+            values[:, j] = lane_values.get(f"activation.{key}", values[:, j])
+        distinct, which = np.unique(values, axis=0, return_inverse=True)
+        bound = [bound_activation(Choice(name, tuple(zip(keys, row, strict=True)))) for row in distinct.tolist()]
+        limits[:, k] = np.array([(a.max_slope, a.steepest_at) for a in bound])[which.reshape(-1)]
+        columns += list(values.T)
+    # The kernels start layer 0's parameters at column 0; the placeholder stands last.
+    return np.stack(columns[1:] + columns[:1], axis=1), limits
+
+
+@functools.lru_cache(maxsize=10_000)
+def _tensor_scales(choice: Choice, fan_in: int, fan_out: int) -> tuple[float, float, float]:
+    scales = INITIALIZERS[choice.name].scales(fan_in, fan_out, **choice.values)
+    return scales.shift, scales.normal, scales.uniform
+
+
+def _initial_scales(cell: RunFields, widths: tuple[int, ...]) -> list:
+    """[layers, (weights, biases), (shift, normal, uniform)]."""
+    return [
+        [_tensor_scales(choice, m, n) for choice in (cell.initializer, cell.bias_initializer)]
+        for m, n in zip(widths, widths[1:], strict=False)
+    ]
+
+
+# --- a shard run, and its rows --------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What the runs of a shard left: arrays with the run first, NaN from a run's first non-finite loss on."""
+
+    losses: np.ndarray  # [n, steps] batch losses
+    train_loss: np.ndarray  # [n, checkpoints]
+    final: dict[str, np.ndarray]  # [n] each
+    statistics: dict[str, np.ndarray]  # [n, checkpoints, layers] each
+    first_nonfinite: np.ndarray  # [n], NaN where all finite
+
+
+def outcome_of(cohort: Cohort, records: Records, n: int) -> Outcome:
+    """The records of the first n lanes, by run."""
+    losses, train_loss, final = (_by_run(a, n) for a in (records.losses, records.train_loss, records.final))
+    size = records.losses.shape[-1]
+    shape = records.statistics.shape
+    stats = _by_run(records.statistics.reshape(*shape[:-1], len(STATISTICS), size), n)
+    steps, checks = np.arange(losses.shape[1]), cohort.checkpoints
+    first = np.fmin(_first(~np.isfinite(losses), steps), _first(~np.isfinite(train_loss), checks))
+    alive = np.where(np.isnan(first), np.inf, first)
+    losses[steps >= alive[:, None]] = np.nan
+    gone = checks >= alive[:, None]
+    train_loss[gone] = np.nan
+    stats[gone] = np.nan
+    final[gone[:, -1]] = np.nan
+    return Outcome(
+        losses=losses,
+        train_loss=train_loss,
+        final=dict(zip(FINAL, final.T, strict=True)),
+        statistics=dict(zip(STATISTICS, np.moveaxis(stats, -1, 0), strict=True)),
+        first_nonfinite=first,
+    )
+
+
+def _by_run(values: np.ndarray, n: int) -> np.ndarray:
+    """[groups, ..., L] -> [n, ...]."""
+    moved = np.moveaxis(values, -1, 1)
+    return moved.reshape(-1, *moved.shape[2:])[:n].copy()
+
+
+def _first(condition: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """The first step at which a condition [n, steps] holds; NaN where it never does."""
+    return np.where(condition.any(axis=1), steps[condition.argmax(axis=1)], np.nan)
+
+
+def run_columns(campaign: Campaign, cohort: Cohort, result: Outcome) -> dict[str, np.ndarray]:
+    """Columns of `runs` beside the settings."""
+    data, losses = cohort.data, result.train_loss
+    judged = outcomes.classify(
+        outcomes.Losses(
+            losses,
+            int(np.searchsorted(cohort.checkpoints, two_thirds(cohort.cell.steps))),
+            np.isnan(result.first_nonfinite),
+        ),
+        result.statistics,
+        cohort.cell.widths,
+        cohort.target_loss,
+        campaign.thresholds,
+    )
+    columns = {
+        "outcome": judged.outcome,
+        "diagnosis": judged.diagnosis,
+        "diagnosis_layer": judged.layer,
+        "diagnosis_value": judged.value,
+        "target_loss": np.full(len(losses), cohort.target_loss),
+        "initial_loss": losses[:, 0],
+        "final_loss": losses[:, -1],
+        "best_loss": np.fmin.reduce(losses, axis=1),
+        "tail_mean_loss": result.losses[:, -TAIL_STEPS:].mean(axis=1),
+        "gain": judged.gain,
+        "steps_to_target": np.where(judged.outcome == "converged", _steps_to_target(cohort, result), np.nan),
+        "first_nonfinite_step": result.first_nonfinite,
+    }
+    final = result.final
+    if data.task == "classification":
+        columns |= {"train_accuracy": final["train_hits"], "test_accuracy": final["test_hits"]}
+    else:
+        variances = [
+            LOSSES[cohort.task.loss].constant_loss(y, data.outputs) if len(y) > 1 else np.nan
+            for y in (data.y_train, data.y_test)
+        ]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            columns |= {
+                "train_r2": 1 - losses[:, -1] / variances[0],
+                "test_r2": 1 - final["test_loss"] / variances[1],
+            }
+    return columns | {"test_loss": final["test_loss"]}
+
+
+def _steps_to_target(cohort: Cohort, result: Outcome) -> np.ndarray:
+    """The first step at which the mean batch loss over an epoch back, or a full training loss, is at the target."""
+    n, steps = result.losses.shape
+    window = min(steps, -(-cohort.data.train_samples // cohort.task.batch))
+    sums = np.cumsum(np.concatenate([np.zeros((n, 1)), result.losses], axis=1), axis=1)
+    means = (sums[:, window:] - sums[:, :-window]) / window
+    by_batches = _first(means <= cohort.target_loss, np.arange(window - 1, steps))
+    by_checkpoints = _first(result.train_loss <= cohort.target_loss, cohort.checkpoints)
+    return np.fmin(by_batches, by_checkpoints)
+
+
+def curve_steps(cohort: Cohort) -> np.ndarray:
+    """Steps of the rows of `curves`: about fifty even ones, and the checkpoints."""
+    steps = cohort.cell.steps
+    even = np.arange(steps + 1) if steps <= CURVE_POINTS else np.rint(np.linspace(0, steps, CURVE_POINTS + 1))
+    return np.union1d(even.astype(np.int64), cohort.checkpoints)
+
+
+def curve_columns(cohort: Cohort, result: Outcome) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps [k], mean batch loss since the row before [n, k], full training loss [n, k] (NaN between checkpoints)."""
+    steps = curve_steps(cohort)
+    n = len(result.losses)
+    batch = np.full((n, len(steps)), np.nan)
+    batch[:, 1:] = np.add.reduceat(result.losses, steps[:-1], axis=1) / np.diff(steps)
+    train = np.full((n, len(steps)), np.nan)
+    train[:, np.searchsorted(steps, cohort.checkpoints)] = result.train_loss
+    return steps, batch, train
