@@ -1,7 +1,7 @@
 """The one place that knows Numba's options, flags and the disk cache.
 
 Compiled code is kept on disk, one file a function, named by a digest of everything it depends on: the package's
-sources, the function and whatever functions it refers to, types, options, Python, Numba and the processor. An edited
+kernel sources, the function and whatever functions it refers to, types, options, Python, Numba and the processor. An edited
 formula therefore never meets a stale kernel, and two processes that write at once write the same bytes.
 """
 
@@ -54,13 +54,19 @@ def cache_root() -> Path | None:
     return root
 
 
+# What compiled code can depend on, in this package; a test holds that nothing else compiles anything.
+KERNEL_SOURCES = ("jit.py", "lanes", "activations", "engine", "losses.py", "optimizers.py")
+
+
 @functools.cache
 def package_digest() -> bytes:
-    """Digest of every Python source of the package."""
+    """Digest of the package's sources that compiled code comes from."""
     here = Path(__file__).parent
     h = hashlib.sha256()
-    for path in sorted(here.rglob("*.py")):
-        h.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in KERNEL_SOURCES:
+        place = here / name
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            h.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes() + b"\0")
     return h.digest()
 
 
@@ -82,7 +88,7 @@ def function_digest(func: Callable) -> bytes:
             for cell in value.__closure__ or ():
                 visit(cell.cell_contents)
             if not (value.__module__ or "").startswith("gradsim."):
-                for name in _global_names(value.__code__):
+                for name in sorted(_global_names(value.__code__)):
                     if name in value.__globals__:
                         h.update(name.encode())
                         visit(value.__globals__[name])
@@ -116,7 +122,8 @@ class DiskCache(_Cache):
     """One file a compiled function; any trouble with the disk means compiling, never an error."""
 
     def __init__(self, py_func: Callable, options: dict):
-        self._identity = package_digest() + function_digest(py_func) + repr(sorted(options.items(), key=str)).encode()
+        chosen = sorted((k, sorted(v) if isinstance(v, set) else v) for k, v in options.items())
+        self._identity = package_digest() + function_digest(py_func) + repr(chosen).encode()
         self._name = py_func.__name__
 
     @property

@@ -24,7 +24,7 @@ from gradsim.cohort import cohort_cost, cohort_key, data_key, dataset_of, layer_
 from gradsim.errors import UsageError, did_you_mean
 
 # Work of a shard in nominal seconds of one thread; nominal, so that a directory can be resumed on any machine.
-SHARD_SECONDS = 1.5
+SHARD_SECONDS = 1.0
 MAX_RUNS = 2**40
 # Fields whose parameters may be axes by their dotted names.
 CHOICE_FIELDS = ("dataset", "activation", "initializer", "bias_initializer", "optimizer")

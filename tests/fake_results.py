@@ -132,11 +132,15 @@ def _fates(runs: pd.DataFrame, random: np.random.Generator) -> np.ndarray:
     width = np.where(kinds.eq("sigmoid"), 0.35, 0.9 + 0.3 * quality)
     offset = log_rate - center
     works = draw < 1 / (1 + np.exp((np.abs(offset) - width) / 0.12))
-    fate = np.where(works, "converged", np.where(offset < 0, "slow", np.where(draw < 0.6, "dead", "exploding")))
+    fate = np.where(
+        works, "converged", np.where(offset < 0, "slow", np.where(draw < 0.6, "dead", "exploding"))
+    )
     fate = np.where(squashing & ~works & (offset > 0), "saturated", fate)
     fate = np.where(~works & (offset < -1.5), "vanishing", fate)
     large = runs["initializer"].astype(str).str.contains(r"std=1\)").to_numpy()
-    fate = np.where(large, np.where(squashing, "saturated", np.where(draw < 0.7, "exploding", "unexplained")), fate)
+    fate = np.where(
+        large, np.where(squashing, "saturated", np.where(draw < 0.7, "exploding", "unexplained")), fate
+    )
     equal = runs["initializer"].astype(str).str.contains("zeros|constant").to_numpy()
     assert fate.shape == (n,)
     return np.where(equal, "symmetric", fate)
@@ -148,18 +152,28 @@ def _results(runs: pd.DataFrame, random: np.random.Generator, task: str, fate: s
     outcome = pd.Series(fates).map({"converged": "converged", "exploding": "diverged", "slow": "learning"})
     base, target = (2.3, 0.23) if task == "classification" else (5200.0, 520.0)
     noise = random.lognormal(0, 0.2, n)
-    level = pd.Series(fates).map({"converged": 0.03, "slow": 0.5, "vanishing": 0.95}).fillna(1.0).to_numpy(float)
+    level = (
+        pd.Series(fates).map({"converged": 0.03, "slow": 0.5, "vanishing": 0.95}).fillna(1.0).to_numpy(float)
+    )
     diverged = outcome.eq("diverged").to_numpy()
     final = np.where(diverged, np.nan, base * level * np.minimum(noise, 3))
     final = np.where(fates == "converged", np.minimum(final, 0.9 * target), final)
     good = np.clip(1 - final / base, 0, 1)
-    values = {"exploding": 3e7, "symmetric": 1 / 32, "dead": 1.0, "saturated": 0.95, "vanishing": 3e-12, "slow": 0.08}
+    values = {
+        "exploding": 3e7,
+        "symmetric": 1 / 32,
+        "dead": 1.0,
+        "saturated": 0.95,
+        "vanishing": 3e-12,
+        "slow": 0.08,
+    }
     table = pd.DataFrame(
         {
             "outcome": outcome.fillna("stalled").to_numpy(),
             "diagnosis": np.where(fates == "converged", "", fates),
             "diagnosis_layer": pd.array(np.where(fates == "vanishing", 0, 2), dtype="Int64"),
-            "diagnosis_value": pd.Series(fates).map(values).to_numpy(float) * np.where(fates == "slow", noise, 1),
+            "diagnosis_value": pd.Series(fates).map(values).to_numpy(float)
+            * np.where(fates == "slow", noise, 1),
             "target_loss": target,
             "initial_loss": base * random.lognormal(0.05, 0.05, n),
             "final_loss": final,
@@ -206,7 +220,9 @@ def _layers(runs: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
     hidden = layer < depth[row]
     squashing = np.array(["sigmoid" in k or "tanh" in k for k in kind])
     extent = np.where(fate == "saturated", 0.3 + 0.65 * np.sqrt(time), 0.1 * time) * (1 - 0.6 * place)
-    factor = np.where(fate == "exploding", 3.0, np.where(fate == "vanishing", 0.01, np.where(squashing, 0.5, 0.9)))
+    factor = np.where(
+        fate == "exploding", 3.0, np.where(fate == "vanishing", 0.01, np.where(squashing, 0.5, 0.9))
+    )
     delta = 0.01 * factor ** (depth[row] - layer) * random.lognormal(0, 0.3, row.size) * (1 - 0.7 * time)
     delta = np.where((fate == "symmetric") & hidden, 0.0, delta)
     died = np.where(fate == "dead", np.where(time > 0, 1.0, 0.02), 0.02 * time * random.random(row.size))
@@ -257,7 +273,8 @@ def variants(path: Path | str = "results") -> dict[str, FakeResults]:
         "depths": fake_results(path, {"depth": [0, 2, 10], "activation": ["sigmoid", "relu"]} | rates),
         "linear": fake_results(path, {"learning_rate": [0.1, 1.0], "seed": [0, 1]}, depth=0),
         "many axes": fake_results(
-            path, small | {"bias": [True, False], "batch_size": [16, 64], "activation.slope": [0.1, 0.2]} | rates
+            path,
+            small | {"bias": [True, False], "batch_size": [16, 64], "activation.slope": [0.1, 0.2]} | rates,
         ),
         "hostile": fake_results(path, hostile | rates, dataset="<b>data</b>"),
     }

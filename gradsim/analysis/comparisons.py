@@ -150,21 +150,25 @@ def loss_curves(curves: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ()
     non-finite loss on count as +inf, so quartiles are over all runs and not over the survivors.
     """
     curves = curves[curves["step"] > 0]
-    rows = pd.Index(runs["run_id"]).get_indexer(curves["run_id"])
+    rows = pd.Index(runs["run_id"].astype(str)).get_indexer(curves["run_id"].astype(str))
     curves, rows = curves[rows >= 0], rows[rows >= 0]
-    codes, keys = group_codes(runs, by)
+    keys = runs[list(by)].iloc[rows].reset_index(drop=True).assign(step=curves["step"].to_numpy())
+    codes, frame = group_codes(keys, [*by, "step"])
     loss = curves["batch_loss"].to_numpy(float, na_value=np.nan)
     # A finite stand-in for infinity: quantiles interpolate, and inf - inf would be NaN.
-    loss = pd.Series(np.where(np.isfinite(loss), np.minimum(loss, _HUGE), _HUGE))
-    grouped = loss.groupby([codes[rows], curves["step"].to_numpy()])
-    table = grouped.quantile([0.25, 0.5, 0.75]).unstack()
-    table.index.names = ["group", "step"]
-    table.columns = ["q25", "median", "q75"]
-    table = table.mask(table > _HUGE / 1e6, np.inf)
-    table.insert(0, "n", grouped.size().to_numpy())
-    table = table.reset_index()
-    frame = keys.iloc[table.pop("group").to_numpy(int)].reset_index(drop=True)
-    return pd.concat([frame, table[["step", "n", "median", "q25", "q75"]]], axis=1)
+    loss = np.where(np.isfinite(loss), np.minimum(loss, _HUGE), _HUGE)
+    frame["n"] = np.bincount(codes, minlength=len(frame))
+    for name, column in quartiles(loss, codes).items():
+        frame[name] = np.where(column > _HUGE / 1e6, np.inf, column)
+    return frame
+
+
+def quartiles(values: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+    """Median, q25 and q75 of each group; codes count up from 0, values hold no NaN."""
+    if not len(values):
+        return dict.fromkeys(("median", "q25", "q75"), np.empty(0))
+    table = pd.Series(values).groupby(codes).quantile([0.25, 0.5, 0.75]).unstack().to_numpy(float)
+    return {"median": table[:, 1], "q25": table[:, 0], "q75": table[:, 2]}
 
 
 _HUGE = 1e300
@@ -182,7 +186,7 @@ def fate_counts(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
 
 def fates(runs: pd.DataFrame) -> pd.Series:
     """ "converged", or why not: the diagnosis, "unexplained" where none is given."""
-    diagnosis = runs["diagnosis"].fillna("").astype(str)
+    diagnosis = runs["diagnosis"].astype(object).fillna("").astype(str)
     diagnosis = diagnosis.mask(diagnosis.eq(""), "unexplained")
     return diagnosis.mask(runs["outcome"].eq("converged"), "converged").rename("fate")
 

@@ -12,7 +12,14 @@ import pandas as pd
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import comparison_axes, rate_axis, setting_axes
-from gradsim.analysis.comparisons import convergence_rate, fates, learning_rate_windows, outcome_counts
+from gradsim.analysis.comparisons import (
+    convergence_rate,
+    fates,
+    group_codes,
+    learning_rate_windows,
+    median_frame,
+    outcome_counts,
+)
 from gradsim.analysis.intervals import wilson_interval
 from gradsim.analysis.layers import dead_units, delta_ratio, final_hidden_share, mean_share
 from gradsim.analysis.settings import (
@@ -68,8 +75,12 @@ class Facts:
     @cached_property
     def two_sided(self) -> list[str]:
         """Activations seen saturated on both sides; a rectifier's zero half is saturated by definition."""
-        low, high = (final_hidden_share(self.layers, self.runs, [f"saturated_{side}"]) for side in ("low", "high"))
-        table = pd.DataFrame({"low": low, "high": high}).groupby(self.runs["activation"].astype(str), sort=False)
+        low, high = (
+            final_hidden_share(self.layers, self.runs, [f"saturated_{side}"]) for side in ("low", "high")
+        )
+        table = pd.DataFrame({"low": low, "high": high}).groupby(
+            self.runs["activation"].astype(str), sort=False
+        )
         return table.mean().query("low > 0.005 and high > 0.005").index.tolist()
 
     @property
@@ -147,7 +158,11 @@ def _combination(facts: Facts) -> str:
     text = f"Pooled over {words.join(pooled)}, {words.setting(best, by)} converges most often: "
     text += words.rate(best["converged"], best["n"])
     if rivals:
-        whose = f"all {words.count(rivals)} others" if rivals == len(table) - 1 else f"{words.count(rivals)} others"
+        whose = (
+            f"all {words.count(rivals)} others"
+            if rivals == len(table) - 1
+            else f"{words.count(rivals)} others"
+        )
         text += f"; the intervals of {'one other' if rivals == 1 else whose} overlap with it"
     return f"{text}."
 
@@ -170,7 +185,11 @@ def _best(facts: Facts) -> str:
         return f"The runs that converged did so{steps}{scored}." if steps else ""
     full = int(facts.settings["rate"].eq(1).sum())
     if full > 1:
-        which = f"all {words.count(total)}" if full == total else f"the {words.count(full)} of {words.count(total)}"
+        which = (
+            f"all {words.count(total)}"
+            if full == total
+            else f"the {words.count(full)} of {words.count(total)}"
+        )
         among = f"; it is the fastest of {which} settings without a failure"
     name = words.setting(best, setting_axes(facts.axes))
     rate = words.rate(best["converged"], best["n"])
@@ -200,8 +219,8 @@ def _never(facts: Facts) -> str:
         shown = rows.iloc[:2]
     parts = []
     for row in shown.itertuples():
-        mostly = "" if row.diagnosed == row.n else "mostly "
-        parts.append(f"{row.what} (0 of {words.count(row.n)}, {mostly}{row.diagnosis})")
+        share = "" if row.diagnosed == row.n else f"{words.percent(row.diagnosed / row.n)} "
+        parts.append(f"{row.what} (0 of {words.count(row.n)}, {share}{row.diagnosis})")
     more = len(rows) - len(shown)
     if more:
         parts.append(words.plural(more, "narrower combination"))
@@ -216,7 +235,9 @@ def _killers(facts: Facts) -> str:
     if len(table) == 1:
         whom = words.plural(failed, "run")
         return f"The diagnosis of the {whom} that did not converge is {table['diagnosis'].iloc[0]}."
-    parts = [f"{row.diagnosis} {words.percent(row.share)} ({words.count(row.n)})" for row in table.itertuples()]
+    parts = [
+        f"{row.diagnosis} {words.percent(row.share)} ({words.count(row.n)})" for row in table.itertuples()
+    ]
     return f"What stopped the {words.count(failed)} runs that did not converge: {words.join(parts)}."
 
 
@@ -234,7 +255,7 @@ def _lever(facts: Facts) -> str:
         for row in (best, worst)
     )
     if worst["high"] >= best["low"]:
-        return f"The {words.axis_name(axis)} makes no clear difference (the intervals overlap): {told}."
+        return f"The effect of the {words.axis_name(axis)} is not clear, the intervals overlap: {told}."
     most = " most of all axes" if len(spread) > 1 and spread.idxmax() == axis else ""
     return f"The {words.axis_name(axis)} matters{most}: {told}."
 
@@ -242,9 +263,10 @@ def _lever(facts: Facts) -> str:
 def _window(facts: Facts) -> str:
     if not facts.rate or not facts.converged:
         return ""
-    overall = learning_rate_windows(facts.runs, (), facts.rate).iloc[0]
-    text = f"The best {words.axis_name(facts.rate)}, all else pooled, is {words.number(overall['best'])}"
-    text += f" ({words.percent(overall['best_rate'])} converge)"
+    best = learning_rate_windows(facts.runs, (), facts.rate)["best"].iloc[0]
+    there = facts.runs.loc[facts.runs[facts.rate].eq(best), "outcome"].eq("converged")
+    text = f"All else pooled, runs converge most often at {words.axis_value(facts.rate, best)}: "
+    text += words.rate(there.sum(), len(there))
     table = learning_rate_windows(facts.runs, facts.main, facts.rate).dropna(subset=["lowest"])
     table = table[(table["lowest"] < table["highest"]) & (table["lowest"] > 0)]
     if len(table) and facts.main:
@@ -253,7 +275,9 @@ def _window(facts: Facts) -> str:
         edge = {0: "", 1: f", the {' and '.join(ends)}est tried", 2: ", all that was tried"}[len(ends)]
         gaps = f", with {words.plural(wide['gaps'], 'gap')}" if wide["gaps"] else ""
         text += "; the widest range in which at least half converge is that of "
-        text += f"{words.setting(wide, facts.main)}: {words.span(wide['lowest'], wide['highest'])}{edge}{gaps}"
+        text += (
+            f"{words.setting(wide, facts.main)}: {words.span(wide['lowest'], wide['highest'])}{edge}{gaps}"
+        )
     return f"{text}."
 
 
@@ -268,7 +292,9 @@ def _saturation(facts: Facts) -> str:
     share = final_hidden_share(facts.layers, facts.runs, ["saturated_low", "saturated_high"])
     table = mean_share(share[picked], facts.runs[picked], ["activation"]).sort_values("mean", kind="stable")
     most, least = table.iloc[-1], table.iloc[0]
-    text = f"Of all pre-activations in hidden layers of {most['activation']}, {words.percent(most['mean'])} are "
+    text = (
+        f"Of all pre-activations in hidden layers of {most['activation']}, {words.percent(most['mean'])} are "
+    )
     text += f"saturated at the end{_interval(most)}"
     if len(table) > 1:
         text += f", the most among activations that flatten on both sides; with {least['activation']} it is "
@@ -284,8 +310,10 @@ def _dead(facts: Facts) -> str:
     if worst["mean"] == 0:
         return "No hidden unit is dead at the end."
     if worst["mean"] < 0.02:
-        most = words.percent(worst["mean"])
-        return f"Hidden units hardly die: at most {most} of them, at the end, in any group of runs compared."
+        most = f"{words.percent(worst['mean'])}{_interval(worst)}"
+        return (
+            f"Hidden units hardly die: the share dead at the end is at most {most} in every group compared."
+        )
     at = f" at {words.axis_value(facts.rate, worst[facts.rate])}" if facts.rate else ""
     text = f"Of the hidden units of {worst['activation']}{at}, {words.percent(worst['mean'])} are dead at the end"
     text += _interval(worst)
@@ -298,21 +326,32 @@ def _dead(facts: Facts) -> str:
 
 
 def _flow(facts: Facts) -> str:
-    table = mean_share(delta_ratio(facts.layers, facts.runs), facts.runs, facts.main)
-    if table.empty:
+    ratio = delta_ratio(facts.layers, facts.runs)
+    measured = facts.runs[ratio.notna()]
+    if measured.empty:
         return ""
-    lost, alive = table[table["median"].eq(0)], table[table["median"].gt(0)].sort_values("median", kind="stable")
+    codes, table = group_codes(measured, facts.main)
+    table = median_frame(ratio.dropna().to_numpy(), codes, table, "ratio")
+    lost, alive = table[table["ratio"].eq(0)], table[table["ratio"].gt(0)].sort_values("ratio", kind="stable")
     text = "At step 0 the error signal at the first layer is "
     if alive.empty:
         return f"{text}exactly 0 in the median run: no weight of that layer can move."
     weak, strong = alive.iloc[0], alive.iloc[-1]
-    text += f"{words.number(weak['median'])} times that at the output layer (median)"
+    ends = (
+        f" (median; 95% interval {words.span(weak['ratio_low'], weak['ratio_high'])})"
+        if len(measured) > 1
+        else ""
+    )
+    text += f"{words.number(weak['ratio'])} times that at the output layer{ends}"
     if len(table) > 1:
         text += f" with {words.setting(weak, facts.main)}"
     if len(alive) > 1:
-        text += f", {words.number(strong['median'])} times with {words.setting(strong, facts.main)}"
+        ends = words.span(strong["ratio_low"], strong["ratio_high"])
+        text += f", {words.number(strong['ratio'])} times ({ends}) with {words.setting(strong, facts.main)}"
     if len(lost):
-        name = words.setting(lost.iloc[0], facts.main) if len(lost) == 1 else words.plural(len(lost), "choice")
+        name = (
+            words.setting(lost.iloc[0], facts.main) if len(lost) == 1 else words.plural(len(lost), "choice")
+        )
         text += f", and exactly 0 with {name}"
     return f"{text}."
 
@@ -323,7 +362,7 @@ _SENTENCES: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("Best setting", _best),
     ("Hopeless", _never),
     ("Failures", _killers),
-    ("Strongest effect", _lever),
+    ("Effect", _lever),
     ("Learning rate", _window),
     ("Saturation", _saturation),
     ("Dead units", _dead),

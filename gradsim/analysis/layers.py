@@ -10,21 +10,30 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gradsim.analysis.comparisons import group_codes, split_sorted
+from gradsim.analysis.comparisons import group_codes, quartiles, split_sorted
 from gradsim.analysis.intervals import bootstrap_interval
 
 
-def attach(layers: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Layer rows with columns of their run, `depth` and `run_steps` among them; rows of other runs are left out."""
-    rows = pd.Index(runs["run_id"]).get_indexer(layers["run_id"])
-    layers, rows = layers[rows >= 0].reset_index(drop=True), rows[rows >= 0]
-    extra = runs[list(dict.fromkeys([*columns, "depth"]))].iloc[rows].reset_index(drop=True)
-    extra["run_steps"] = runs["steps"].to_numpy()[rows]
-    return pd.concat([layers.drop(columns=extra.columns, errors="ignore"), extra], axis=1)
+def attach(
+    layers: pd.DataFrame, runs: pd.DataFrame, statistics: Sequence[str], by: Sequence[str]
+) -> pd.DataFrame:
+    """run_id, step, layer and `statistics` of the layer rows, with `by`, depth and run_steps of their run.
+
+    Rows of runs that are not in `runs` are left out; no other column is copied, for layers is the largest table.
+    """
+    rows = pd.Index(runs["run_id"].astype(str)).get_indexer(layers["run_id"].astype(str))
+    known = rows >= 0
+    left = layers.loc[known, ["run_id", "step", "layer", *statistics]].reset_index(drop=True)
+    right = runs[list(dict.fromkeys([*by, "depth"]))].iloc[rows[known]].reset_index(drop=True)
+    right["run_steps"] = runs["steps"].to_numpy()[rows[known]]
+    return pd.concat([left, right], axis=1)
 
 
-def _at_end(layers: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    rows = attach(layers[layers["step"].isin(runs["steps"].unique().tolist())], runs, columns)
+def _at_end(
+    layers: pd.DataFrame, runs: pd.DataFrame, statistics: Sequence[str], by: Sequence[str]
+) -> pd.DataFrame:
+    last = layers["step"].isin(runs["steps"].unique().tolist())
+    rows = attach(layers[last], runs, statistics, by)
     return rows[rows["step"].eq(rows["run_steps"])]
 
 
@@ -41,18 +50,16 @@ def layer_profile(
     """
     if steps is not None:
         layers = layers[layers["step"].isin(list(steps))]
-    return _profile(attach(layers, runs, by), column, [*by, "step", "layer"])
+    return _profile(attach(layers, runs, [column], by), column, [*by, "step", "layer"])
 
 
 def _profile(rows: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
     rows = rows[rows[column].notna()]
     codes, frame = group_codes(rows, by)
     values = rows[column].to_numpy(float)
-    grouped = pd.Series(values).groupby(codes)
-    table = grouped.quantile([0.25, 0.5, 0.75]).unstack() if len(rows) else pd.DataFrame(columns=[0, 1, 2])
     frame["n"] = np.bincount(codes, minlength=len(frame))
-    frame["median"], frame["q25"], frame["q75"] = (table.iloc[:, k].to_numpy(float) for k in (1, 0, 2))
-    frame["mean"] = grouped.mean().to_numpy(float)
+    frame = frame.assign(**quartiles(values, codes))
+    frame["mean"] = np.bincount(codes, weights=values, minlength=len(frame)) / frame["n"]
     return frame
 
 
@@ -62,7 +69,7 @@ def saturation(layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ())
     Low and high: slope under a tenth of the largest, below and above the point of largest slope. A mean of
     shares is the share over all pairs, which a median of so lopsided a quantity would hide.
     """
-    rows = attach(layers, runs, by)
+    rows = attach(layers, runs, ["saturated_low", "saturated_high"], by)
     rows = rows[(rows["layer"] < rows["depth"]) & rows["saturated_low"].notna()]
     codes, frame = group_codes(rows, [*by, "step", "layer"])
     frame["n"] = np.bincount(codes, minlength=len(frame))
@@ -77,20 +84,22 @@ def final_hidden_share(layers: pd.DataFrame, runs: pd.DataFrame, columns: Sequen
 
     Layers weigh by their width. NaN where a run has no hidden layer or no finite record at its end.
     """
-    last = _at_end(layers, runs, ["hidden"])
-    last = last[last["layer"] < last["depth"]]
-    value = last[list(columns)].sum(axis=1, skipna=False)
+    last = _at_end(layers, runs, columns, ["hidden"])
+    last = last[last["layer"] < last["depth"]].reset_index(drop=True)
     units = _units(last["hidden"], last["layer"])
-    total = (value * units).groupby(last["run_id"]).sum(min_count=1) / units.groupby(last["run_id"]).sum()
-    # One NaN layer makes the run's share unknown rather than smaller.
-    total[value.isna().groupby(last["run_id"]).any()] = np.nan
-    return pd.Series(total.reindex(runs["run_id"]).to_numpy(float), index=runs.index)
+    # One NaN layer makes the run's share unknown rather than smaller: sums keep it.
+    value = last[list(columns)].sum(axis=1, skipna=False).to_numpy(float)
+    place = pd.Index(runs["run_id"].astype(str)).get_indexer(last["run_id"].astype(str))
+    total = np.bincount(place, weights=units, minlength=len(runs))
+    dead = np.bincount(place, weights=value * units, minlength=len(runs))
+    share = np.divide(dead, total, out=np.full(len(runs), np.nan), where=total > 0)
+    return pd.Series(share, index=runs.index)
 
 
-def _units(hidden: pd.Series, layer: pd.Series) -> pd.Series:
+def _units(hidden: pd.Series, layer: pd.Series) -> np.ndarray:
     """Width of each row's layer from text such as "64-32"."""
     widths = {text: [int(part) for part in str(text).split("-")] for text in hidden.unique()}
-    return pd.Series([widths[text][k] for text, k in zip(hidden, layer, strict=True)], hidden.index, dtype=float)
+    return np.array([widths[text][k] for text, k in zip(hidden, layer, strict=True)], float)
 
 
 def mean_share(share: pd.Series, runs: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -125,8 +134,9 @@ def gradient_flow(layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = 
 
     The end is each run's last checkpoint; runs that are no longer finite there drop out of it.
     """
-    start = attach(layers[layers["step"].eq(0)], runs, by).assign(moment="start")
-    rows = pd.concat([start, _at_end(layers, runs, by).assign(moment="end")], ignore_index=True)
+    start = attach(layers[layers["step"].eq(0)], runs, ["delta_rms"], by).assign(moment="start")
+    end = _at_end(layers, runs, ["delta_rms"], by).assign(moment="end")
+    rows = pd.concat([start, end], ignore_index=True)
     return _profile(rows, "delta_rms", [*by, "moment", "layer"])
 
 
@@ -135,9 +145,9 @@ def delta_ratio(layers: pd.DataFrame, runs: pd.DataFrame, step: int = 0) -> pd.S
 
     1 is a signal that arrives whole, 0 one that never arrives. NaN without a hidden layer or a record.
     """
-    rows = attach(layers[layers["step"].eq(step)], runs, [])
-    delta = rows.set_index("run_id")["delta_rms"].astype(float)
+    rows = attach(layers[layers["step"].eq(step)], runs, ["delta_rms"], [])
+    delta = rows["delta_rms"].astype(float).set_axis(rows["run_id"].astype(str))
     first = delta[rows["layer"].eq(0).to_numpy()]
     last = delta[(rows["layer"].eq(rows["depth"]) & rows["depth"].gt(0)).to_numpy()]
-    ratio = (first.reindex(last.index) / last.where(last > 0)).reindex(runs["run_id"])
+    ratio = (first.reindex(last.index) / last.where(last > 0)).reindex(runs["run_id"].astype(str))
     return pd.Series(ratio.to_numpy(float), index=runs.index)

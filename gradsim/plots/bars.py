@@ -23,9 +23,8 @@ from gradsim.plots.style import (
     dress,
     empty_figure,
     label,
-    log_axis,
     noun_of,
-    padded,
+    rate_scale,
     row_names,
     shown,
     single_axes,
@@ -54,7 +53,9 @@ def rate_dots(rates: pd.DataFrame, ax: Axes | None, limit: int, title: str) -> F
     note = ""
     if keys and not is_numeric(rates[keys[0]]):
         rates = rates.sort_values("rate", ascending=False, kind="stable")
-        kept, note = shown(range(len(rates)), limit, words.axis_name(keys[0]), "those that converge most often")
+        kept, note = shown(
+            range(len(rates)), limit, words.axis_name(keys[0]), "those that converge most often"
+        )
         rates = rates.iloc[kept]
     names = [label(words.value(v)) for v in rates[keys[0]]] if keys else ["all runs"]
     figure, axes = _rows_axes(ax, len(rates), 1.15)
@@ -73,7 +74,15 @@ def _draw_rates(axes: Axes, places: np.ndarray, rates: pd.DataFrame) -> None:
     tally = zip(places, rates["converged"], rates["n"], strict=True)
     for place, converged, n in tally:
         text = f"{words.count(converged)} of {words.count(n)}"
-        axes.text(1.015, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=color("muted"))
+        axes.text(
+            1.015,
+            place,
+            text,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=8,
+            color=color("muted"),
+        )
 
 
 def _share_axis(axes: Axes, name: str) -> None:
@@ -93,7 +102,9 @@ def axis_effects(effects: pd.DataFrame, ax: Axes | None = None, limit: int = ROW
     for axis, part in effects.groupby("axis", sort=False):
         if not pd.api.types.is_numeric_dtype(part["value"].infer_objects()):
             part = part.sort_values("rate", ascending=False, kind="stable")
-            kept, note = shown(range(len(part)), limit, words.axis_name(axis), "those that converge most often")
+            kept, note = shown(
+                range(len(part)), limit, words.axis_name(axis), "those that converge most often"
+            )
         else:
             kept, note = _evenly(len(part), limit, words.axis_name(axis))
         parts.append(part.iloc[kept])
@@ -107,7 +118,15 @@ def axis_effects(effects: pd.DataFrame, ax: Axes | None = None, limit: int = ROW
         _draw_rates(axes, places, part)
         name = axis_label(part["axis"].iloc[0])
         # Headings stand where the row labels end, so that they read as a column of their own.
-        axes.text(-0.012, start, name, transform=axes.get_yaxis_transform(), va="center", ha="right", fontweight="bold")
+        axes.text(
+            -0.012,
+            start,
+            name,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            ha="right",
+            fontweight="bold",
+        )
         ticks += zip(places, (label(words.value(v)) for v in part["value"]), strict=True)
     axes.set_yticks(*zip(*ticks, strict=True), color=color("ink"))
     axes.set_ylim(starts[-1] - 0.4, -0.5)
@@ -134,7 +153,9 @@ def fates(counts: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Fi
         return empty_figure(title, "No runs to count.", ax)
     keys = [name for name in group_columns(counts) if name != "fate"]
     names = pd.Series(row_names(counts, keys), counts.index)
-    table = counts.assign(row=names).pivot_table(index="row", columns="fate", values="n", sort=False, aggfunc="sum")
+    table = counts.assign(row=names).pivot_table(
+        index="row", columns="fate", values="n", sort=False, aggfunc="sum"
+    )
     order = [fate for fate in _FATE_PLACES if fate in table]
     order += [fate for fate in table if fate not in order]
     table = table[[fate for fate in order if table[fate].sum() > 0]]
@@ -147,7 +168,15 @@ def fates(counts: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Fi
     axes.set_yticks(range(len(kept)), [label(name, 44) for name in kept], color=color("ink"))
     for place, name in enumerate(kept):
         text = words.plural(total[name], "run")
-        axes.text(1.015, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=color("muted"))
+        axes.text(
+            1.015,
+            place,
+            text,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=8,
+            color=color("muted"),
+        )
     _share_axis(axes, "share of runs")
     axes.grid(False)
     return dress(figure, title, handles if len(handles) > 1 else _only(axes, handles), note, ax)
@@ -157,7 +186,15 @@ def _only(axes: Axes, handles: list[Patch]) -> list[Patch]:
     """A single fate is written into the bars instead of a legend of one."""
     for place, bar in enumerate(axes.patches):
         bar.set_hatch(None)
-        axes.text(0.5, place, handles[0].get_label(), ha="center", va="center", color=color("paper"), fontweight="bold")
+        axes.text(
+            0.5,
+            place,
+            handles[0].get_label(),
+            ha="center",
+            va="center",
+            color=color("paper"),
+            fontweight="bold",
+        )
     return []
 
 
@@ -191,7 +228,9 @@ def learning_rate_windows(
         return empty_figure(title, "The learning rate did not vary, so there is no window to show.", ax)
     *keys, rate = group_columns(rates)
     order = windows.assign(width=np.log(windows["highest"] / windows["lowest"].where(windows["lowest"] > 0)))
-    order = order.sort_values(["width", "best_rate"], ascending=False, kind="stable", na_position="last").index
+    order = order.sort_values(
+        ["width", "best_rate"], ascending=False, kind="stable", na_position="last"
+    ).index
     kept, note = shown(order, limit, noun_of(keys), "those with the widest windows")
     figure, axes = _rows_axes(ax, len(kept), max(1.55, 2.3 - 0.27 * len(kept)))
     blue = mpl.rcParams["axes.prop_cycle"].by_key()["color"][0]
@@ -200,7 +239,9 @@ def learning_rate_windows(
         row = windows.loc[index]
         if not np.isnan(row["lowest"]):
             ends = [row["lowest"] / reach, row["highest"] * reach]
-            axes.plot(ends, [place, place], color=blue, alpha=0.32, linewidth=13, solid_capstyle="round", zorder=1)
+            axes.plot(
+                ends, [place, place], color=blue, alpha=0.32, linewidth=13, solid_capstyle="round", zorder=1
+            )
     # Groups are numbered alike in both frames: each has every combination of the keys once, in grid order.
     place_of = {index: place for place, index in enumerate(kept)}
     places = np.array([place_of.get(code, -1) for code in group_codes(rates, keys)[0]])
@@ -208,7 +249,7 @@ def learning_rate_windows(
     points = axes.scatter(rates[rate][on], places[on], c=rates["rate"][on], vmin=0, vmax=1, s=42, **look)
     names = [label(name, 44) for name in row_names(windows.loc[kept], keys)]
     axes.set_yticks(range(len(kept)), names, color=color("ink"))
-    log_axis(axes.xaxis, *padded(rates[rate]))
+    rate_scale(axes.xaxis, rates[rate])
     axes.set_xlabel(axis_label(rate))
     color_bar(figure, points, axes, "share converged", figure.get_figheight() - 1.2)
     handles = [

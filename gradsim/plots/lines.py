@@ -33,6 +33,7 @@ from gradsim.plots.style import (
     new_figure,
     padded,
     pens,
+    rate_scale,
     say,
     shown,
     single_axes,
@@ -45,7 +46,9 @@ Draw = Callable[[Axes, pd.DataFrame, Pen, int], None]
 class Multiples:
     """Small multiples: which categories are shown, on which axes, drawn with which pen."""
 
-    def __init__(self, frame: pd.DataFrame, keys: Sequence[str], score: pd.Series, how: str, ax: Axes | None = None):
+    def __init__(
+        self, frame: pd.DataFrame, keys: Sequence[str], score: pd.Series, how: str, ax: Axes | None = None
+    ):
         """`score` (a number a row of `frame`, small first) ranks categories where not all can be shown."""
         if len(keys) > 2:
             raise UsageError(f"by = {list(keys)}: lines and panels show at most two columns")
@@ -112,7 +115,9 @@ def _same(column: pd.Series, value: Any) -> pd.Series:
     return column.isna() if pd.isna(value) else column.eq(value).fillna(False).astype(bool)
 
 
-def _finish(panels: Multiples, axes: Sequence[Axes], title: str, names: tuple[str, str], ax: Axes | None) -> Figure:
+def _finish(
+    panels: Multiples, axes: Sequence[Axes], title: str, names: tuple[str, str], ax: Axes | None
+) -> Figure:
     """Title, legend and note, then the axes' names: x under the lowest panels, y once for all rows."""
     figure = axes[0].get_figure(root=True)
     dress(figure, title, panels.handles(), panels.note, ax)
@@ -154,12 +159,15 @@ def loss_by_learning_rate(losses: pd.DataFrame, ax: Axes | None = None) -> Figur
     share = 0.86 - 0.015 * len(panels.hues) if lost else 1.0
     top = low * (high / low) ** (1 / share)
     for one in axes:
-        log_axis(one.xaxis, *padded(rows[rate]))
+        rate_scale(one.xaxis, rows[rate])
         log_axis(one.yaxis, low, top)
         if lost:
             one.yaxis.set_major_locator(_ticks_below(one.yaxis, high))
             one.axhspan(high, top, color=color("rule"), alpha=0.6, linewidth=0)
-            where = {"transform": blended_transform_factory(one.transAxes, one.transAxes), "color": color("muted")}
+            where = {
+                "transform": blended_transform_factory(one.transAxes, one.transAxes),
+                "color": color("muted"),
+            }
             one.text(0.02, 0.985, "more than half diverged", ha="left", va="top", fontsize=7.5, **where)
         if hopeless:
             one.yaxis.set_major_locator(mpl.ticker.NullLocator())
@@ -197,7 +205,7 @@ def dead_units(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
     axes = panels.grid(ax, 2.0)
     top = min(1.0, max(0.1, 1.2 * panels.shown_rows()["high"].max()))
     for one in axes:
-        log_axis(one.xaxis, *padded(shares[rate]))
+        rate_scale(one.xaxis, shares[rate])
         one.set_ylim(-0.03 * top, 1.03 * top)
         one.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
         one.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
@@ -209,7 +217,9 @@ def dead_units(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
         one.vlines(x, cell["low"], cell["high"], color=pen.color, linewidth=1.1, alpha=0.8)
 
     panels.draw(axes, draw)
-    return _finish(panels, axes, title, (axis_label(rate), "mean share of dead hidden units, 95% interval"), ax)
+    return _finish(
+        panels, axes, title, (axis_label(rate), "mean share of dead hidden units, 95% interval"), ax
+    )
 
 
 @styled
@@ -234,7 +244,9 @@ def loss_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Figure:
         q25, middle, q75 = (cell[name].clip(low / 10, beyond) for name in ("q25", "median", "q75"))
         one.fill_between(x, q25, q75, color=pen.color, alpha=0.13, linewidth=0)
         every = max(1, len(cell) // 6)
-        one.plot(x, middle.where(middle < beyond), **pen.line(), markevery=(k * every // HUES, every), zorder=3)
+        one.plot(
+            x, middle.where(middle < beyond), **pen.line(), markevery=(k * every // HUES, every), zorder=3
+        )
 
     for one in axes:
         log_axis(one.yaxis, low, high)

@@ -32,8 +32,8 @@ from gradsim.plots.style import (
     tick_text,
 )
 
-TEXT_CELLS = 400
-"""Above so many cells a heat map shows color only."""
+SMALL = 0.2
+"""Height in inches of a row that still has room for its name and counts."""
 
 
 @styled
@@ -58,14 +58,17 @@ def convergence_rate(rates: pd.DataFrame, ax: Axes | None = None, limit: int = R
     across, note_across = _ranked(rates, columns, limit)
     grid = rates.set_index([rows, columns])
     counts = [_pivot(grid[name], down, across) for name in ("converged", "n")]
-    figure, axes = _map_axes(ax, down, across)
+    height = _row_height(len(down), is_numeric(rates[rows]))
+    figure, axes = _map_axes(ax, down, across, height)
+    texts = height >= SMALL and len(across) <= 14
     with np.errstate(invalid="ignore"):
         share = counts[0] / counts[1]
     image = axes.imshow(share, vmin=0, vmax=1, aspect="auto", cmap=_cividis())
-    _cell_texts(axes, share, *counts)
+    if texts:
+        _cell_texts(axes, share, *counts)
     _name_cells(axes.yaxis, down, axis_label(rows))
     _name_cells(axes.xaxis, across, axis_label(columns))
-    _frame_off(axes, share.shape)
+    _frame_off(axes, share.shape if texts else None)
     color_bar(figure, image, axes, "share that converged", figure.get_figheight() - 1.2)
     return dress(figure, title, note=" ".join(filter(None, (note_down, note_across))), ax=ax)
 
@@ -92,13 +95,18 @@ def _pivot(cells: pd.Series, down: list[Any], across: list[Any]) -> np.ndarray:
     return cells.unstack().reindex(index=down, columns=across).to_numpy(float)
 
 
-def _map_axes(ax: Axes | None, down: list[Any], across: list[Any]) -> tuple[Figure, Axes]:
+def _row_height(rows: int, numeric: bool) -> float:
+    """Inches a row: room for two lines, for one, or, of many numbers, for color alone."""
+    if rows <= ROWS:
+        return 0.5
+    return SMALL if rows <= 40 or not numeric else 6.0 / rows
+
+
+def _map_axes(ax: Axes | None, down: list[Any], across: list[Any], height: float) -> tuple[Figure, Axes]:
     names = max((len(words.value(v)) for v in down), default=1)
-    cell = 0.5 if len(down) <= ROWS else max(0.22, 8.0 / len(down)) if len(down) <= 40 else 0.22
-    cell = cell if len(down) * len(across) <= TEXT_CELLS else min(cell, 6.0 / len(down))
     slanted = 0.75 if any(_slanted(across)) else 0.25
     width = min(WIDTH, max(4.4, 0.075 * min(names, 30) + 1.3 + 0.85 * len(across)))
-    return single_axes(ax, max(2.5, 1.0 + slanted + cell * len(down)), width)
+    return single_axes(ax, max(2.5, 1.0 + slanted + height * len(down)), width)
 
 
 def _slanted(across: list[Any]) -> list[bool]:
@@ -113,19 +121,23 @@ def _name_cells(axis: Any, values: list[Any], name: str) -> None:
     stride = max(1, int(np.ceil(len(values) / (60 if down else 24))))
     places = range(0, len(values), stride)
     texts = [label(words.value(values[k])) for k in places]
-    slant = {} if down or not any(_slanted(values)) else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    slant = (
+        {}
+        if down or not any(_slanted(values))
+        else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    )
     axis.set_ticks(places, texts, **slant)
     axis.set_label_text(name)
 
 
 def _cell_texts(axes: Axes, share: np.ndarray, converged: np.ndarray, n: np.ndarray) -> None:
-    if share.size > TEXT_CELLS:
-        return
     roomy = share.shape[0] <= ROWS
     size = 8.5 if share.shape[1] <= 6 else 7.5 if share.shape[1] <= 10 else 6.5
     for (row, column), value in np.ndenumerate(share):
         if np.isnan(value):
-            axes.text(column, row, words.MISSING, ha="center", va="center", color=color("muted"), fontsize=size)
+            axes.text(
+                column, row, words.MISSING, ha="center", va="center", color=color("muted"), fontsize=size
+            )
             continue
         ink = _readable(value)
         tally = f"{converged[row, column]:.0f} of {n[row, column]:.0f}" if share.shape[1] <= 8 else ""
@@ -136,7 +148,10 @@ def _cell_texts(axes: Axes, share: np.ndarray, converged: np.ndarray, n: np.ndar
 
 def _readable(share: float) -> str:
     """White or near-black, whichever stands out more from the cell's color."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colormaps["cividis"](share)[:3]]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in mpl.colormaps["cividis"](share)[:3]
+    ]
     luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
     return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.057 else "#10161f"
 
@@ -146,7 +161,7 @@ def _frame_off(axes: Axes, shape: tuple[int, int] | None) -> None:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if shape and shape[0] * shape[1] <= TEXT_CELLS:
+    if shape:
         for k in range(1, shape[0]):
             axes.axhline(k - 0.5, color=color("paper"), linewidth=1.2)
         for k in range(1, shape[1]):
@@ -162,7 +177,9 @@ def saturation(shares: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) 
     """
     title = "Saturated pre-activations by layer over time"
     if shares.empty:
-        return empty_figure(title, "No hidden layer has a finite record, so there is no saturation to show.", ax)
+        return empty_figure(
+            title, "No hidden layer has a finite record, so there is no saturation to show.", ax
+        )
     keys = group_columns(shares)[:-2]
     names = pd.Series(row_names(shares, keys), shares.index)
     rarer = shares[["low", "high"]].min(axis=1).groupby(names, sort=False).max()
@@ -180,7 +197,9 @@ def saturation(shares: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) 
             table = shares[names == kind].pivot_table(index="layer", columns="step", values=side)
             cells = table.reindex(index=layers, columns=steps).to_numpy(float)
             extent = (left, left + len(steps), top + strip, top)
-            image = axes.imshow(cells, vmin=0, vmax=1, aspect="auto", origin="lower", cmap=_cividis(), extent=extent)
+            image = axes.imshow(
+                cells, vmin=0, vmax=1, aspect="auto", origin="lower", cmap=_cividis(), extent=extent
+            )
     for left, side in ((0, "low"), (wide, "high")):
         axes.text(left + len(steps) / 2, 0.12, f"{side} side", ha="center", va="center", color=color("muted"))
     axes.set_xlim(0, wide + len(steps))
@@ -196,7 +215,9 @@ def _name_strips(axes: Axes, cells: tuple[list, list], wide: float, feet: np.nda
     texts = [tick_text(step) for step in steps]
     stride = max(1, int(np.ceil(sum(len(text) + 1.5 for text in texts) * 0.085 / 2.9)))
     kept = range(len(steps) - 1, -1, -stride)
-    axes.set_xticks([left + k + 0.5 for left in (0, wide) for k in kept], [texts[k] for _ in (0, 1) for k in kept])
+    axes.set_xticks(
+        [left + k + 0.5 for left in (0, wide) for k in kept], [texts[k] for _ in (0, 1) for k in kept]
+    )
     axes.set_xlabel("step")
     height = strip / len(layers)
     kept = range(0, len(layers), max(1, int(np.ceil(0.15 / height))))

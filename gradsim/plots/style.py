@@ -34,7 +34,16 @@ HUES, PANELS, ROWS = 8, 9, 12
 # Okabe and Ito (2008): apart for every kind of color vision; gray stands in for their yellow, too pale for a line.
 _OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "{ink}", "#8C8C8C")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-_DASHES = ("-", (0, (6, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (1, 1)), (0, (9, 2)), (0, (4, 1)), "-")
+_DASHES = (
+    "-",
+    (0, (6, 2)),
+    (0, (2, 1.2)),
+    (0, (6, 1.5, 1.5, 1.5)),
+    (0, (1, 1)),
+    (0, (9, 2)),
+    (0, (4, 1)),
+    "-",
+)
 
 _PAPERS = {
     "light": {"ink": "#1c2430", "muted": "#5a6676", "rule": "#d9dee6", "paper": "#ffffff"},
@@ -144,7 +153,12 @@ def single_axes(ax: Axes | None, height: float, width: float = WIDTH) -> tuple[F
 
 def color(name: str) -> str:
     """A theme color in force: "ink", "muted", "rule" or "paper"."""
-    keys = {"ink": "text.color", "muted": "axes.labelcolor", "rule": "grid.color", "paper": "figure.facecolor"}
+    keys = {
+        "ink": "text.color",
+        "muted": "axes.labelcolor",
+        "rule": "grid.color",
+        "paper": "figure.facecolor",
+    }
     return mpl.rcParams[keys[name]]
 
 
@@ -222,7 +236,9 @@ def dress(
         top += _legend(figure, handles, top) + 0.08
     if note:
         lines = _wrapped(note, int(width * 14.5))
-        figure.text(left, 0.07 / height, "\n".join(lines), ha="left", va="bottom", fontsize=8, color=color("muted"))
+        figure.text(
+            left, 0.07 / height, "\n".join(lines), ha="left", va="bottom", fontsize=8, color=color("muted")
+        )
         bottom += 0.16 * len(lines) + 0.05
     figure.get_layout_engine().set(rect=(0, bottom / height, 1, 1 - (top + bottom) / height))
     return figure
@@ -231,7 +247,11 @@ def dress(
 def _wrapped(text: str, width: int) -> list[str]:
     lines = [""]
     for word in text.split():
-        lines = [*lines, word] if len(lines[-1]) + len(word) > width else [*lines[:-1], f"{lines[-1]} {word}".strip()]
+        lines = (
+            [*lines, word]
+            if len(lines[-1]) + len(word) > width
+            else [*lines[:-1], f"{lines[-1]} {word}".strip()]
+        )
     return lines
 
 
@@ -269,7 +289,10 @@ def color_bar(figure: Figure, image: Any, axes: Any, name: str, height: float) -
 
 def say(axes: Axes, text: str) -> None:
     """Say inside an empty plot why it is empty."""
-    lines, place = "\n".join(_wrapped(text, 40)), {"transform": axes.transAxes, "ha": "center", "va": "center"}
+    lines, place = (
+        "\n".join(_wrapped(text, 40)),
+        {"transform": axes.transAxes, "ha": "center", "va": "center"},
+    )
     axes.text(0.5, 0.5, lines, color=color("muted"), **place)
 
 
@@ -330,17 +353,22 @@ def log_ticks(low: float, high: float) -> np.ndarray:
     return 10.0 ** np.arange(first, last + stride, stride)
 
 
-def log_axis(axis: Any, low: float, high: float) -> None:
-    """Make an axis logarithmic over [low, high] with few, plain ticks; linear where a number is not positive."""
+def log_axis(axis: Any, low: float, high: float, at: float | None = None) -> None:
+    """Make an axis logarithmic over [low, high] with few, plain ticks, or with one; linear if not positive."""
     if not (np.isfinite(low) and np.isfinite(high) and 0 < low <= high):
         return
     axes = axis.axes
     (axes.set_xscale if axis.axis_name == "x" else axes.set_yscale)("log", nonpositive="clip")
     (axes.set_xlim if axis.axis_name == "x" else axes.set_ylim)(low, high)
-    ticks = log_ticks(low, high)
+    ticks = log_ticks(low, high) if at is None else np.array([at])
     axis.set_major_locator(ticker.FixedLocator(ticks[(ticks >= low * 0.999) & (ticks <= high * 1.001)]))
     axis.set_major_formatter(ticker.FuncFormatter(lambda x, _: tick_text(x)))
     axis.set_minor_locator(ticker.NullLocator())
+
+
+def rate_scale(axis: Any, rates: pd.Series) -> None:
+    """A learning-rate axis: logarithmic around the rates tried; a single one gets the only tick."""
+    log_axis(axis, *padded(rates), at=float(rates.iloc[0]) if rates.nunique() == 1 else None)
 
 
 def padded(values: pd.Series | np.ndarray, share: float = 0.06) -> tuple[float, float]:

@@ -14,14 +14,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gradsim.analysis import words
 from gradsim.analysis.findings import Facts, verdict
-from gradsim.analysis.settings import SCORES, score_column
-from gradsim.analysis.axes import setting_axes
 from gradsim.errors import UsageError
 from gradsim.report import methods
-from gradsim.report.sections import Exhibit, convergence_exhibit, sections
-from gradsim.report.tables import hopeless_table, settings_table, table
+from gradsim.report.sections import Exhibit, best_table, convergence_exhibit, sections
+from gradsim.report.tables import hopeless_table, table
 
 PRINT_DPI, SCREEN_DPI, CSS_DPI = 200, 160, 108
 
@@ -73,16 +70,11 @@ def _head(results: Any) -> dict[str, Any]:
 
 def _verdict(facts: Facts, folder: Path) -> dict[str, Any]:
     """The first screen: the picture, the settings to use and those without hope."""
-    axes = setting_axes(facts.axes)
-    score = SCORES.get(score_column(facts.runs) or "", "")
     _csv(facts.settings, folder / "best_settings.csv")
     _csv(facts.hopeless.drop(columns="keys"), folder / "hopeless_settings.csv")
-    best = facts.settings
-    if not facts.converged:
-        best = best.sort_values("loss", kind="stable")
     return {
         "picture": _figure(convergence_exhibit(facts), folder),
-        "best": settings_table(best, axes, score, 3),
+        "best": best_table(facts, 3, brief=facts.converged > 0),
         "hopeless": hopeless_table(facts.hopeless, 4),
     }
 

@@ -59,7 +59,9 @@ def table(frame: pd.DataFrame, percent: Iterable[str] = (), csv: str = "", keys:
     """A frame as text. `percent` names its shares; `keys` its settings columns, written as settings are."""
     percent = set(percent)
     shown = frame.head(ROWS)
-    headers = [words.axis_name(name) if name in keys else HEADERS.get(name, words.axis_name(name)) for name in frame]
+    headers = [
+        words.axis_name(name) if name in keys else HEADERS.get(name, words.axis_name(name)) for name in frame
+    ]
     numeric = [is_numeric(frame[name]) for name in frame]
     columns = [[_writer(name, percent, keys)(x) for x in shown[name]] for name in frame]
     rows = [list(row) for row in zip(*columns, strict=True)]
@@ -84,8 +86,10 @@ def _text(x: Any) -> str:
     return words.value(x) if isinstance(x, int) else words.number(x)
 
 
-def settings_table(settings: pd.DataFrame, axes: Sequence[str], score: str, limit: int) -> Table:
-    """The first settings of `analysis.best_settings` in reading form: intervals in words."""
+def settings_table(
+    settings: pd.DataFrame, axes: Sequence[str], score: str, limit: int, brief: bool = False
+) -> Table:
+    """The first settings of `analysis.best_settings` in reading form, intervals in words; `brief` omits the loss."""
     rows = []
     for row in settings.head(limit).to_dict("records"):
         steps = words.MISSING
@@ -94,16 +98,19 @@ def settings_table(settings: pd.DataFrame, axes: Sequence[str], score: str, limi
             if row["converged"] > 1:
                 steps += f" ({words.span(row['steps_low'], row['steps_high'])})"
         tally = f"{words.count(row['converged'])} of {words.count(row['n'])}"
-        cells = [
-            words.setting(row, axes),
-            f"{tally} ({words.span(row['low'], row['high'], words.percent)})",
-            steps,
-            words.number(row["loss"]),
-        ]
-        rows.append([*cells, f"{row['score']:.3f}"] if score else cells)
-    headers = ["setting", "converged", "median steps to target", "median final loss", f"median {score}"]
-    headers = headers if score else headers[:-1]
-    return Table(headers, [False, *[True] * (len(headers) - 1)], rows, len(settings), "best_settings.csv")
+        cells = {
+            "setting": words.setting(row, axes),
+            "converged": f"{tally} ({words.span(row['low'], row['high'], words.percent)})",
+            "median steps to target": steps,
+        }
+        if not brief:
+            cells["median final loss"] = words.number(row["loss"])
+        if score:
+            cells[f"median {score}"] = words.MISSING if pd.isna(row["score"]) else f"{row['score']:.3f}"
+        rows.append(cells)
+    headers = list(rows[0]) if rows else ["setting"]
+    numeric = [header != "setting" for header in headers]
+    return Table(headers, numeric, [list(row.values()) for row in rows], len(settings), "best_settings.csv")
 
 
 def hopeless_table(hopeless: pd.DataFrame, limit: int) -> Table:
@@ -114,5 +121,9 @@ def hopeless_table(hopeless: pd.DataFrame, limit: int) -> Table:
         tally = f"0 of {words.count(row.n)} (at most {words.percent(row.high)})"
         rows.append([row.what, tally, f"{share}{row.diagnosis}"])
     return Table(
-        ["setting", "converged", "diagnosis"], [False, True, False], rows, len(hopeless), "hopeless_settings.csv"
+        ["setting", "converged", "diagnosis"],
+        [False, True, False],
+        rows,
+        len(hopeless),
+        "hopeless_settings.csv",
     )
