@@ -27,7 +27,7 @@ def identity(z):
     smoothness=0,
     saturates="low",
     kinks=(0.0,),
-    steepest=(1.0, 0.0),
+    steepest=(1.0, 1.0),  # anywhere above 0: at 0 itself the unit is off, on the low side
     reference="Nair & Hinton 2010",
 )
 def relu(z):
@@ -42,7 +42,7 @@ def relu(z):
     monotonic=True,
     smoothness=0,
     kinks=(0.0,),
-    steepest=lambda slope: (max(1.0, abs(slope)), 0.0),
+    steepest=lambda slope: (max(1.0, abs(slope)), 1.0 if abs(slope) <= 1 else -1.0),
     reference="Maas, Hannun & Ng 2013",
 )
 def leaky_relu(z, slope):

@@ -19,7 +19,7 @@ _INV_SQRT_PI = 0.5641895835477563
     monotonic=True,
     smoothness=1,
     saturates="low",
-    steepest=lambda alpha: (max(1.0, alpha), 0.0),
+    steepest=lambda alpha: (max(1.0, alpha), 1.0 if alpha <= 1 else 0.0),
     reference="Clevert, Unterthiner & Hochreiter 2016",
 )
 def elu(z, alpha):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def train_arrays(
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], float]:
     """Train networks by SGD on a given stream of batches; nothing is recorded.
 
-    weights: `(W [networks, fan_in, fan_out], b [networks, fan_out])` a layer, left as they are; the precision is theirs.
+    weights: `(W [networks, fan_in, fan_out], b [networks, fan_out])` a layer, not changed; the precision is theirs.
     X [steps, batch, features]; y int [steps, batch] labels or float [steps, batch, outputs]; learning_rate [networks].
     Returns the trained weights in the same form, and the seconds that the kernels took.
     """
@@ -39,7 +40,7 @@ def train_arrays(
     groups = len(networks.weights)
     bounds = np.linspace(0, groups, min(groups, CHUNKS * threads) + 1).round().astype(int)
     works = [task.workspace() for _ in range(threads)]
-    parts = [_part(networks, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [_part(networks, a, b) for a, b in pairwise(bounds)]
     records = [task.records(len(p.weights)) for p in parts]
     stop = np.zeros(1, np.int64)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from llvmlite import ir
@@ -28,7 +29,8 @@ LAYER = np.dtype(
         ("weights", np.int64),
         ("biases", np.int64),
         ("units", np.int64),  # units of all earlier layers: where the layer's activations begin, for one row
-        ("activation", np.int64),  # address of the activation's block, 0 for the linear output
+        ("activation", np.int64),  # address of the activation's block, value and slope; 0 for the linear output
+        ("value", np.int64),  # address of the block that gives the value alone
         ("parameters", np.int64),  # where the lanes of the activation's parameters begin
     ]
 )
@@ -36,7 +38,7 @@ LAYER = np.dtype(
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """Shape of a multilayer perceptron: `widths` are features, hidden widths, outputs; one activation a hidden layer."""
+    """A multilayer perceptron's shape: `widths` are features, hidden widths, outputs; an activation a hidden layer."""
 
     widths: tuple[int, ...]
     activations: tuple[Activation, ...]
@@ -50,12 +52,12 @@ class Architecture:
     @property
     def parameter_count(self) -> int:
         """Weights and biases of one network."""
-        return sum((m + self.bias) * n for m, n in zip(self.widths, self.widths[1:], strict=False))
+        return sum((m + self.bias) * n for m, n in pairwise(self.widths))
 
     @property
     def multiplications(self) -> int:
         """Multiply-adds of one sample, forward: sum of fan_in * fan_out."""
-        return sum(m * n for m, n in zip(self.widths, self.widths[1:], strict=False))
+        return sum(m * n for m, n in pairwise(self.widths))
 
     def step_flops(self, batch: int) -> int:
         """Floating point operations of one training step: three contractions a layer, two in the first."""
@@ -65,10 +67,11 @@ class Architecture:
         """The LAYER records for a precision; compiles the activations' blocks."""
         records = np.zeros(self.depth, LAYER)
         offset = units = parameters = 0
-        for i, (m, n) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
-            records[i] = (m, n, offset, offset + m * n if self.bias else -1, units, 0, parameters)
+        for i, (m, n) in enumerate(pairwise(self.widths)):
+            records[i] = (m, n, offset, offset + m * n if self.bias else -1, units, 0, 0, parameters)
             if i < len(self.activations):
                 records[i]["activation"] = self.activations[i].block(dtype).address
+                records[i]["value"] = self.activations[i].block(dtype, "value").address
                 parameters += len(self.activations[i].parameters)
             offset += (m + self.bias) * n
             units += n
@@ -78,7 +81,7 @@ class Architecture:
 def split_parameters(flat: np.ndarray, widths: Sequence[int], bias: bool) -> list[tuple[np.ndarray, np.ndarray | None]]:
     """Views `(W [fan_in, fan_out, ...], b [fan_out, ...] or None)` of parameters laid out layer by layer on axis 0."""
     out, offset = [], 0
-    for m, n in zip(widths, widths[1:], strict=False):
+    for m, n in pairwise(widths):
         weights = flat[offset : offset + m * n].reshape(m, n, *flat.shape[1:])
         offset += m * n
         out.append((weights, flat[offset : offset + n] if bias else None))
@@ -120,10 +123,10 @@ def copy(source, first, out, at, count):
 
 
 @jit.device
-def forward(layers, weights, parameters, data, z, h, slope, outputs, rows, capacity):
+def forward(layers, weights, parameters, data, z, h, slope, outputs, rows, capacity, slopes):
     """All layers for `rows` rows of data; hidden results at `units * capacity`, the last into `outputs`.
 
-    z may be h itself. data: scalars [rows, features], common to all lanes.
+    z may be h itself; `slopes`: whether slopes are wanted. data: scalars [rows, features], common to all lanes.
     """
     size = lane_count(weights)
     nothing = null(pointer(weights, 0))
@@ -143,7 +146,8 @@ def forward(layers, weights, parameters, data, z, h, slope, outputs, rows, capac
             contract(before, w, target, bias, m * size, size, n * size, size, n * size, size, 0, size, rows, n, m)
         if not last:
             values = pointer(parameters, layer.parameters * size)
-            call_activation(layer.activation, target, pointer(h, here), pointer(slope, here), values, rows, n)
+            block = layer.activation if slopes else layer.value
+            call_activation(block, target, pointer(h, here), pointer(slope, here), values, rows, n)
 
 
 @jit.device

@@ -223,7 +223,7 @@ def probe(layers, weights, parameters, saturation, loss, samples, rows, work, ca
         begin = start == 0
         data = samples.features[start * features :]
         delta, other = work.delta, work.other
-        forward(layers, weights, parameters, data, work.z, work.h, work.slope, delta, piece, capacity)
+        forward(layers, weights, parameters, data, work.z, work.h, work.slope, delta, piece, capacity, True)
         for i in range(layers.size - 1):
             layer = layers[i]
             here = layer.units * capacity * size

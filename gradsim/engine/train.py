@@ -1,45 +1,29 @@
-"""The step loop: batches, forward, loss, backward, update, with records at checkpoints.
+"""The engine's front: arrays and records of a shard, and the task that its networks share.
 
-`train_groups` is the one compiled entry point. It takes groups `first` to `last` of a shard and writes into the given
-records; it allocates nothing, raises nothing, and returns early when `stop[0]` is set. A network whose loss is no
-longer finite goes on as NaN beside its neighbors; a group stops when all of its networks are there.
+`Task.run` hands them to the compiled loop of `gradsim.engine.loop`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from gradsim import jit
-from gradsim.engine.network import Architecture, clear, copy, delta_before, forward, gradient
-from gradsim.engine.probe import SATURATED_SHARE, STATISTICS, UPDATE, WEIGHT, mean_square, probe
-from gradsim.lanes import (
-    LANES,
-    aligned_empty,
-    count_true,
-    lane_count,
-    load,
-    load_wide,
-    pointer,
-    spread,
-    sqrt,
-    store,
-    where,
-    widen,
-)
-from gradsim.losses import LOSSES, call_loss
-from gradsim.optimizers import OPTIMIZERS, call_optimizer
+from gradsim.engine.loop import FINAL, train_groups
+from gradsim.engine.network import Architecture
+from gradsim.engine.probe import SATURATED_SHARE, STATISTICS
+from gradsim.lanes import LANES, aligned_empty
+from gradsim.losses import LOSSES
+from gradsim.optimizers import OPTIMIZERS
 
-# Rows that a network evaluates at a time: enough to amortize, few enough for the cache.
-PIECE = 64
-# Fields of `Records.final`.
-FINAL = ("test_loss", "train_hits", "test_hits")
+# Rows that go through a network at a time: enough to amortize a call, few enough that activations stay in the cache.
+LEAST_ROWS, MOST_ROWS = 64, 128
 
 
 class Samples(NamedTuple):
-    """Data as the kernels see it: flat scalars [n * features], labels [n], flat targets [n * outputs] (may be empty)."""
+    """Data for the kernels: flat scalars [n * features], labels [n], flat targets [n * outputs]."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -82,6 +66,7 @@ class Work(NamedTuple):
     steepest: np.ndarray
     change: np.ndarray
     total: np.ndarray
+    hits: np.ndarray
     batch: Samples
 
 
@@ -132,7 +117,7 @@ class Task:
 
     @property
     def capacity(self) -> int:
-        return max(self.batch, min(PIECE, self.train_samples))
+        return min(max(self.batch, LEAST_ROWS), MOST_ROWS, self.train_samples)
 
     def settings(self) -> np.ndarray:
         optimizer = OPTIMIZERS[self.optimizer]
@@ -166,19 +151,21 @@ class Task:
             "other": rows * max(widths[1:]),
             "grad": parameters,
             "state": parameters * states,
-            "old": max(m * n for m, n in zip(widths, widths[1:], strict=False)) * size,
+            "old": max(m * n for m, n in pairwise(widths)) * size,
             "steepest": hidden * size,
         }
+        gathered = self.batches.shape[1]
         batch = Samples(
-            np.empty(self.batch * widths[0], self.dtype),
-            np.empty(self.batch, np.int64),
-            np.empty(self.batch * widths[-1], self.dtype),
+            np.empty(gathered * widths[0], self.dtype),
+            np.empty(gathered, np.int64),
+            np.empty(gathered * widths[-1], self.dtype),
         )
         arrays = {name: aligned_empty(max(count, size), self.dtype) for name, count in pieces.items()}
         return Work(
             **arrays,
             change=aligned_empty(self.architecture.depth * size, np.float64),
             total=aligned_empty(size, np.float64),
+            hits=aligned_empty(size, np.float64),
             batch=batch,
         )
 
@@ -222,163 +209,3 @@ class Task:
 def saturation_limits(slopes: np.ndarray, centers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """(threshold, center) lanes from [groups, hidden, L] largest slopes and the points where they are reached."""
     return np.ascontiguousarray(np.concatenate([SATURATED_SHARE * slopes, centers], axis=-1), dtype)
-
-
-@jit.device
-def _gather(samples, rows, features, outputs, batch):
-    """Copy rows of the data, so that a batch is contiguous."""
-    for i in range(rows.size):
-        row = rows[i]
-        for f in range(features):
-            batch.features[i * features + f] = samples.features[row * features + f]
-        if samples.labels.size:
-            batch.labels[i] = samples.labels[row]
-        if samples.targets.size:
-            for c in range(outputs):
-                batch.targets[i * outputs + c] = samples.targets[row * outputs + c]
-
-
-@jit.device
-def _evaluate(layers, weights, parameters, settings, samples, count, work, hits):
-    """Sum of the losses of all samples into work.total; right predictions into hits where there are classes."""
-    size = lane_count(weights)
-    features, units = layers[0].fan_in, layers[layers.size - 1].fan_out
-    clear(work.total, 0, work.total.size)
-    clear(hits, 0, hits.size)
-    start = 0
-    while start < count:
-        rows = min(settings.capacity, count - start)
-        data = samples.features[start * features :]
-        labels, targets = samples.labels[start:], samples.targets[start * units :]
-        forward(layers, weights, parameters, data, work.h, work.h, work.slope, work.delta, rows, settings.capacity)
-        if settings.classes > 0:
-            for row in range(rows):
-                at = row * units * size
-                right = load(work.delta, at + labels[row] * size)
-                best = right == right
-                for unit in range(units):
-                    other = load(work.delta, at + unit * size)
-                    # The first of equal outputs is the prediction, as in numpy.argmax.
-                    best = best & (other < right if unit < labels[row] else other <= right)
-                store(hits, 0, load_wide(hits, 0, right) + widen(where(best, 1, 0) + 0 * spread(0, weights)))
-        call_loss(settings.loss, pointer(work.delta, 0), labels, targets, rows, units, 1.0, work.total)
-        start += rows
-
-
-@jit.device
-def _backward_and_update(layers, weights, numbers, settings, data, rows, work, step, measure):
-    """Gradients and update, layer by layer from the last; `measure`: the mean square change of W into work.change."""
-    size = lane_count(weights)
-    delta, other = work.delta, work.other
-    stride = work.grad.size
-    for i in range(layers.size - 1, -1, -1):
-        layer = layers[i]
-        before = layers[i - 1].units if i > 0 else 0
-        gradient(layer, i, work.h, before, data, delta, work.grad, False, rows, settings.capacity)
-        if i > 0:
-            delta_before(layer, layers[i - 1], weights, work.slope, delta, other, rows, settings.capacity)
-            delta, other = other, delta
-        count = layer.fan_in * layer.fan_out
-        first = layer.weights * size
-        if measure:
-            copy(weights, first, work.old, 0, count * size)
-        # The biases follow the weights: one call updates both.
-        tensor = count + layer.fan_out if layer.biases >= 0 else count
-        call_optimizer(
-            settings.optimizer,
-            pointer(weights, first),
-            pointer(work.grad, first),
-            pointer(work.state, first if settings.states > 0 else 0),
-            stride,
-            tensor,
-            pointer(numbers[i], 0),
-            step,
-        )
-        if measure:
-            for k in range(0, count * size, size):
-                store(work.old, k, load(weights, first + k) - load(work.old, k))
-            store(work.change, i * size, mean_square(work.old, 0, count))
-
-
-@jit.device
-def _record_change(layers, statistics, work, like):
-    """update_ratio = rms of the step's change over rms of W; NaN where W is 0."""
-    size = lane_count(like)
-    for i in range(layers.size):
-        zero = widen(spread(0, like))
-        weight = load_wide(statistics[i], WEIGHT * size, zero)
-        change = sqrt(load_wide(work.change, i * size, zero))
-        store(statistics[i], UPDATE * size, where(weight > 0, change / weight, np.nan))
-
-
-@jit.kernel
-def train_groups(groups, layers, settings, train, test, batches, checkpoints, networks, records, work, stop):
-    """Train `groups` groups; True unless stopped."""
-    s = settings[0]
-    features, outputs = layers[0].fan_in, layers[layers.size - 1].fan_out
-    hits = work.change[: work.total.size]
-    for g in range(groups):
-        weights, parameters = networks.weights[g], networks.parameters[g]
-        numbers, saturation = networks.numbers[g], networks.saturation[g]
-        size = lane_count(weights)
-        clear(work.state, 0, work.state.size)
-        check = 0
-        for step in range(s.steps + 1):
-            at_checkpoint = check < checkpoints.size and checkpoints[check] == step
-            if at_checkpoint:
-                if s.statistics:
-                    statistics = records.statistics[g, check]
-                    probe(
-                        layers,
-                        weights,
-                        parameters,
-                        saturation,
-                        s.loss,
-                        train,
-                        s.probe_samples,
-                        work,
-                        s.capacity,
-                        statistics,
-                    )
-                    if step == s.steps and step > 0:
-                        _record_change(layers, statistics, work, weights)
-                if step < s.steps:
-                    _evaluate(layers, weights, parameters, s, train, s.train_samples, work, hits)
-                    for lane in range(size):
-                        records.train_loss[g, check, lane] = work.total[lane] / s.train_samples
-                if records.snapshots.size:
-                    copy(weights, 0, records.snapshots[g, check], 0, weights.size)
-                check += 1
-            if step == s.steps:
-                break
-            if stop[0]:
-                return False
-            batch = work.batch
-            if batches.shape[1] > 0:
-                _gather(train, batches[step], features, outputs, batch)
-                data, labels, targets = batch.features, batch.labels, batch.targets
-            else:
-                data, labels, targets = train.features, train.labels, train.targets
-            forward(layers, weights, parameters, data, work.h, work.h, work.slope, work.delta, s.batch, s.capacity)
-            clear(work.total, 0, work.total.size)
-            call_loss(s.loss, pointer(work.delta, 0), labels, targets, s.batch, outputs, float(s.batch), work.total)
-            lost = load_wide(work.total, 0, spread(0, weights)) / s.batch
-            store(records.losses[g, step], 0, lost)
-            # A difference with itself is NaN where the loss is not finite.
-            if count_true(lost - lost == 0) == 0:
-                break
-            measure = s.statistics != 0 and (at_checkpoint or step == s.steps - 1)
-            _backward_and_update(layers, weights, numbers, s, data, s.batch, work, step, measure)
-            if at_checkpoint and s.statistics:
-                _record_change(layers, records.statistics[g, check - 1], work, weights)
-        if check == checkpoints.size and check > 0:
-            _evaluate(layers, weights, parameters, s, train, s.train_samples, work, hits)
-            for lane in range(size):
-                records.train_loss[g, check - 1, lane] = work.total[lane] / s.train_samples
-                records.final[g, 1, lane] = hits[lane] / s.train_samples
-            if s.test_samples > 0:
-                _evaluate(layers, weights, parameters, s, test, s.test_samples, work, hits)
-                for lane in range(size):
-                    records.final[g, 0, lane] = work.total[lane] / s.test_samples
-                    records.final[g, 2, lane] = hits[lane] / s.test_samples
-    return True

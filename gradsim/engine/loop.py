@@ -1,0 +1,189 @@
+"""The step loop of one shard, compiled: batches, forward, loss, backward, update, records at checkpoints.
+
+`train_groups` is the entry point; `gradsim.engine.train` builds its arguments. It allocates nothing, raises nothing,
+and returns early when `stop[0]` is set. A network whose loss is no longer finite goes on as NaN beside its neighbors; a
+group stops when all of its networks are there.
+
+Rows go through the network in pieces of at most `capacity`, so that a piece's activations stay in the cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradsim import jit
+from gradsim.engine.network import clear, copy, delta_before, forward, gradient
+from gradsim.engine.probe import UPDATE, WEIGHT, mean_square, probe
+from gradsim.lanes import count_true, lane_count, load, load_wide, pointer, spread, sqrt, store, where, widen
+from gradsim.losses import call_loss
+from gradsim.optimizers import call_optimizer
+
+# Fields of a run's final evaluation, in the order of `Records.final`.
+FINAL = ("test_loss", "train_hits", "test_hits")
+_TEST_LOSS, _TRAIN_HITS, _TEST_HITS = range(len(FINAL))
+
+
+@jit.device
+def _gather(samples, rows, features, outputs, batch):
+    """Copy rows of the data, so that a batch is contiguous."""
+    for i in range(rows.size):
+        row = rows[i]
+        for f in range(features):
+            batch.features[i * features + f] = samples.features[row * features + f]
+        if samples.labels.size:
+            batch.labels[i] = samples.labels[row]
+        if samples.targets.size:
+            for c in range(outputs):
+                batch.targets[i * outputs + c] = samples.targets[row * outputs + c]
+
+
+@jit.device
+def _count_hits(outputs, labels, rows, units, hits):
+    """Add 1 to the lanes whose largest output, the first of equals as in numpy.argmax, is the label's."""
+    size = lane_count(outputs)
+    for row in range(rows):
+        at = row * units * size
+        right = load(outputs, at + labels[row] * size)
+        best = right == right
+        for unit in range(units):
+            other = load(outputs, at + unit * size)
+            best = best & ((other < right) if unit < labels[row] else (other <= right))
+        store(hits, 0, load_wide(hits, 0, right) + widen(where(best, 1, 0)))
+
+
+@jit.device
+def _evaluate(layers, weights, parameters, settings, samples, count, work):
+    """The sum of all samples' losses into work.total; right predictions into work.hits where there are classes."""
+    features, units = layers[0].fan_in, layers[layers.size - 1].fan_out
+    clear(work.total, 0, work.total.size)
+    clear(work.hits, 0, work.hits.size)
+    start = 0
+    while start < count:
+        rows = min(settings.capacity, count - start)
+        data = samples.features[start * features :]
+        labels, targets = samples.labels[start:], samples.targets[start * units :]
+        h, capacity = work.h, settings.capacity
+        forward(layers, weights, parameters, data, h, h, work.slope, work.delta, rows, capacity, False)
+        if settings.classes > 0:
+            _count_hits(work.delta, labels, rows, units, work.hits)
+        call_loss(settings.loss, pointer(work.delta, 0), labels, targets, rows, units, 1.0, work.total)
+        start += rows
+
+
+@jit.device
+def _mean(sums, count, out):
+    """out = sums / count, lane by lane."""
+    for lane in range(sums.size):
+        out[lane] = sums[lane] / count
+
+
+@jit.device
+def _backward(layers, weights, settings, data, rows, add, work):
+    """Gradients of all layers from the deltas of the output, in work.delta; `add`: on top of what is there."""
+    delta, other = work.delta, work.other
+    for i in range(layers.size - 1, -1, -1):
+        before = layers[i - 1].units if i > 0 else 0
+        gradient(layers[i], i, work.h, before, data, delta, work.grad, add, rows, settings.capacity)
+        if i > 0:
+            delta_before(layers[i], layers[i - 1], weights, work.slope, delta, other, rows, settings.capacity)
+            delta, other = other, delta
+
+
+@jit.device
+def _update(layers, weights, numbers, settings, work, step, measure):
+    """One optimizer step on every layer; `measure`: also the mean square change of W, into work.change."""
+    size = lane_count(weights)
+    for i in range(layers.size):
+        layer = layers[i]
+        first, count = layer.weights * size, layer.fan_in * layer.fan_out
+        if measure:
+            copy(weights, first, work.old, 0, count * size)
+        # The biases follow the weights: one call updates both.
+        tensor = count + layer.fan_out if layer.biases >= 0 else count
+        at_state = first if settings.states > 0 else 0
+        w, g, s = pointer(weights, first), pointer(work.grad, first), pointer(work.state, at_state)
+        call_optimizer(settings.optimizer, w, g, s, work.grad.size, tensor, pointer(numbers[i], 0), step)
+        if measure:
+            for k in range(0, count * size, size):
+                store(work.old, k, load(weights, first + k) - load(work.old, k))
+            store(work.change, i * size, mean_square(work.old, 0, count))
+
+
+@jit.device
+def _record_change(layers, statistics, work, like):
+    """update_ratio = rms of the step's change over rms of W; NaN where W is 0."""
+    size = lane_count(like)
+    zero = widen(spread(0, like))
+    for i in range(layers.size):
+        weight = load_wide(statistics[i], WEIGHT * size, zero)
+        change = sqrt(load_wide(work.change, i * size, zero))
+        store(statistics[i], UPDATE * size, where(weight > 0, change / weight, np.nan))
+
+
+@jit.device
+def _step(layers, weights, parameters, settings, train, rows, work):
+    """Gradients of one batch into work.grad, the sum of its losses into work.total; `rows`: which samples, or none."""
+    features, outputs = layers[0].fan_in, layers[layers.size - 1].fan_out
+    samples = train
+    if rows.size > 0:
+        _gather(train, rows, features, outputs, work.batch)
+        samples = work.batch
+    clear(work.total, 0, work.total.size)
+    start = 0
+    while start < settings.batch:
+        piece = min(settings.capacity, settings.batch - start)
+        data = samples.features[start * features :]
+        labels, targets = samples.labels[start:], samples.targets[start * outputs :]
+        h, capacity = work.h, settings.capacity
+        forward(layers, weights, parameters, data, h, h, work.slope, work.delta, piece, capacity, True)
+        batch = float(settings.batch)
+        call_loss(settings.loss, pointer(work.delta, 0), labels, targets, piece, outputs, batch, work.total)
+        _backward(layers, weights, settings, data, piece, start > 0, work)
+        start += piece
+
+
+@jit.kernel
+def train_groups(groups, layers, settings, train, test, batches, checkpoints, networks, records, work, stop):
+    """Train `groups` groups; True unless stopped."""
+    s = settings[0]
+    for g in range(groups):
+        weights, parameters = networks.weights[g], networks.parameters[g]
+        numbers, saturation = networks.numbers[g], networks.saturation[g]
+        clear(work.state, 0, work.state.size)
+        check = 0
+        for step in range(s.steps + 1):
+            at_checkpoint = check < checkpoints.size and checkpoints[check] == step
+            if at_checkpoint:
+                if s.statistics:
+                    found = records.statistics[g, check]
+                    rows, capacity = s.probe_samples, s.capacity
+                    probe(layers, weights, parameters, saturation, s.loss, train, rows, work, capacity, found)
+                    if step == s.steps:
+                        _record_change(layers, found, work, weights)
+                _evaluate(layers, weights, parameters, s, train, s.train_samples, work)
+                _mean(work.total, s.train_samples, records.train_loss[g, check])
+                if records.snapshots.size:
+                    copy(weights, 0, records.snapshots[g, check], 0, weights.size)
+                check += 1
+            if step == s.steps:
+                break
+            if stop[0]:
+                return False
+            _step(layers, weights, parameters, s, train, batches[step], work)
+            lost = load_wide(work.total, 0, spread(0, weights)) / s.batch
+            store(records.losses[g, step], 0, lost)
+            # A difference with itself is NaN where the loss is not finite.
+            if count_true(lost - lost == 0) == 0:
+                break
+            measure = s.statistics != 0 and (at_checkpoint or step == s.steps - 1)
+            _update(layers, weights, numbers, s, work, step, measure)
+            if at_checkpoint and s.statistics:
+                _record_change(layers, records.statistics[g, check - 1], work, weights)
+        if check > 0 and check == checkpoints.size:
+            # The last checkpoint has just been evaluated on the training data.
+            _mean(work.hits, s.train_samples, records.final[g, _TRAIN_HITS])
+            if s.test_samples > 0:
+                _evaluate(layers, weights, parameters, s, test, s.test_samples, work)
+                _mean(work.total, s.test_samples, records.final[g, _TEST_LOSS])
+                _mean(work.hits, s.test_samples, records.final[g, _TEST_HITS])
+    return True
