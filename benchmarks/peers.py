@@ -162,13 +162,19 @@ class Row:
         done = {c: r for c, r in self.results.items() if "median_seconds" in r}
         peers = [c for c in done if c != OURS and done[c]["agrees"]]
         best = min(peers, key=lambda c: done[c]["median_seconds"], default=None)
+        plain = min((c for c in peers if c.endswith("plain")), key=lambda c: done[c]["median_seconds"], default=None)
         if OURS in done:
             mine = done[OURS]
             for peer in (c for c in done if c != OURS):
                 pairs = [p / m for p, m in zip(done[peer]["seconds"], mine["seconds"], strict=False)]
                 done[peer]["gradsim_faster"] = done[peer]["median_seconds"] / mine["median_seconds"]
                 done[peer]["gradsim_faster_pairs"] = pairs
-        return {"best_peer": best, "ratio": done[best].get("gradsim_faster") if best else None}
+        return {
+            "best_peer": best,
+            "ratio": done[best].get("gradsim_faster") if best else None,
+            "best_plain_peer": plain,
+            "plain_ratio": done[plain].get("gradsim_faster") if plain else None,
+        }
 
 
 # --- printing ---------------------------------------------------------------------------------------------
@@ -193,7 +199,10 @@ def markdown(header: list[str], rows: list[list[str]], left: int = 2) -> str:
 
 def _ratio_cell(row: dict, contender: str) -> str:
     if contender == OURS:
-        return f"**{row['ratio']:.2f}** x {row['best_peer']}" if row["ratio"] else "-"
+        if not row["ratio"]:
+            return "-"
+        plain = f", {row['plain_ratio']:.2f} x {row['best_plain_peer']}" if row["plain_ratio"] else ""
+        return f"**{row['ratio']:.2f}** x {row['best_peer']}{plain}"
     result = row["contenders"][contender]
     if "gradsim_faster" not in result:
         return "-"

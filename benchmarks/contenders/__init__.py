@@ -15,7 +15,14 @@ from typing import Protocol
 
 import numpy as np
 
-CONTENDERS = {"gradsim": "gradsim_lanes", "jax": "jax_vmap", "torch": "torch_bmm"}
+# "plain" is the form in which a library is usually used for this; the other tries every layout that we could think of.
+CONTENDERS = {
+    "gradsim": "gradsim_lanes",
+    "jax-plain": "jax_plain",
+    "torch-plain": "torch_plain",
+    "jax": "jax_vmap",
+    "torch": "torch_bmm",
+}
 TRIAL_STEPS = 5
 
 Weights = list[tuple[np.ndarray, np.ndarray]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -158,14 +158,14 @@ class Compiled:
 
 
 class JaxVmap:
-    """A task in the layout that won the trial."""
+    """A task in the layout that wins the trial among those given."""
 
-    def __init__(self, task: Task, problem: Problem) -> None:
-        self.task, self.problem = task, problem
+    def __init__(self, task: Task, problem: Problem, candidates: Iterable[Layout]) -> None:
+        self.task, self.problem, self.candidates = task, problem, list(candidates)
 
     def prepare(self) -> Setup:
         short = self.problem.first_steps(TRIAL_STEPS)
-        compiled = {layout: Compiled(self.task, short, layout) for layout in layouts(self.task.networks)}
+        compiled = {layout: Compiled(self.task, short, layout) for layout in self.candidates}
 
         def seconds(layout: Layout) -> float:
             return min(compiled[layout].run()[1] for _ in range(2))
@@ -184,14 +184,18 @@ class JaxVmap:
         return [(np.asarray(W)[index], np.asarray(b)[index]) for W, b in self._trained]
 
 
-def build(task: Task, problem: Problem) -> JaxVmap:
-    # Both are read when JAX starts, so they must be set before its first import.
+def start_jax(devices: int) -> None:
+    """Import JAX with so many host devices; these settings are read once, at its first import."""
     os.environ["JAX_PLATFORMS"] = "cpu"
-    devices = f"--xla_force_host_platform_device_count={cores()}"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices}".strip()
+    if devices > 1:
+        flag = f"--xla_force_host_platform_device_count={devices}"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
     import jax  # noqa: F401  fails here, by name, where JAX is not installed
 
-    return JaxVmap(task, problem)
+
+def build(task: Task, problem: Problem) -> JaxVmap:
+    start_jax(devices=cores())
+    return JaxVmap(task, problem, layouts(task.networks))
 
 
 def versions() -> dict[str, str]:

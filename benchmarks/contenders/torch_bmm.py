@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -190,10 +190,10 @@ class Training:
 
 
 class TorchBmm:
-    """A task in the layout that won the trial."""
+    """A task in the layout that wins the trial among those given."""
 
-    def __init__(self, task: Task, problem: Problem) -> None:
-        self.task, self.problem = task, problem
+    def __init__(self, task: Task, problem: Problem, candidates: Iterable[Layout]) -> None:
+        self.task, self.problem, self.candidates = task, problem, list(candidates)
 
     def prepare(self) -> Setup:
         short = self.problem.first_steps(TRIAL_STEPS)
@@ -204,7 +204,7 @@ class TorchBmm:
             candidate.close()
             return least
 
-        best, trials = fastest(layouts(self.task.networks), seconds)
+        best, trials = fastest(self.candidates, seconds)
         self._training = Training(self.task, self.problem, best)
         self.train()
         named = {layout.name: least / len(short.X) for layout, least in trials.items()}
@@ -217,12 +217,15 @@ class TorchBmm:
         return self._training.network(index)
 
 
-def build(task: Task, problem: Problem) -> TorchBmm:
-    # Only here: whoever imports this module without training, asv among them, needs no PyTorch.
+def start_torch() -> None:
+    """Import PyTorch: only here, because whoever imports this module without training, asv among them, needs none."""
     global torch
     import torch
 
-    return TorchBmm(task, problem)
+
+def build(task: Task, problem: Problem) -> TorchBmm:
+    start_torch()
+    return TorchBmm(task, problem, layouts(task.networks))
 
 
 def versions() -> dict[str, str]:
