@@ -10,8 +10,8 @@ _HOMES = {
     "GradsimError": "gradsim.errors",
     "Results": "gradsim.results",
     "UsageError": "gradsim.errors",
-    "geomspace": "gradsim.plan",
-    "linspace": "gradsim.plan",
+    "geomspace": "gradsim.axes",
+    "linspace": "gradsim.axes",
     "report": "gradsim.report",
 }
 _MODULES = ("activations", "analysis", "datasets", "initializers", "losses", "optimizers", "plots")
@@ -25,9 +25,9 @@ def __getattr__(name: str) -> object:
     if name in _MODULES:
         return importlib.import_module(f"gradsim.{name}")
     if name == "__version__":
-        from importlib.metadata import version
+        from gradsim.versions import package_version
 
-        return version("gradsim")
+        return package_version("gradsim")
     raise AttributeError(f"module 'gradsim' has no attribute {name!r}")
 
 

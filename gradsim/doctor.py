@@ -7,7 +7,7 @@ import platform
 
 from gradsim import jit
 from gradsim.engine.peak import fma_peak
-from gradsim.runner import cpu_name, package_version
+from gradsim.versions import cpu_name, package_version
 
 PACKAGES = (
     "gradsim",

@@ -23,8 +23,10 @@ DIGITS_AXES = {
 }
 MANY_AXES = {
     "activation": [f"activation_{k:02d}(slope={k / 100})" for k in range(60)],
-    "initializer": ["zeros", "constant(value=0.5)", "normal(std=1)", "normal(std=0.01)"]
-    + ["glorot_uniform", "glorot_normal", "he_normal", "lecun_normal"],
+    "initializer": [
+        *("zeros", "constant(value=0.5)", "normal(std=1)", "normal(std=0.01)"),
+        *("glorot_uniform", "glorot_normal", "he_normal", "lecun_normal"),
+    ],
     "learning_rate": [0.01, 0.1, 1.0],
     "seed": [0, 1],
 }
@@ -132,15 +134,11 @@ def _fates(runs: pd.DataFrame, random: np.random.Generator) -> np.ndarray:
     width = np.where(kinds.eq("sigmoid"), 0.35, 0.9 + 0.3 * quality)
     offset = log_rate - center
     works = draw < 1 / (1 + np.exp((np.abs(offset) - width) / 0.12))
-    fate = np.where(
-        works, "converged", np.where(offset < 0, "slow", np.where(draw < 0.6, "dead", "exploding"))
-    )
+    fate = np.where(works, "converged", np.where(offset < 0, "slow", np.where(draw < 0.6, "dead", "exploding")))
     fate = np.where(squashing & ~works & (offset > 0), "saturated", fate)
     fate = np.where(~works & (offset < -1.5), "vanishing", fate)
     large = runs["initializer"].astype(str).str.contains(r"std=1\)").to_numpy()
-    fate = np.where(
-        large, np.where(squashing, "saturated", np.where(draw < 0.7, "exploding", "unexplained")), fate
-    )
+    fate = np.where(large, np.where(squashing, "saturated", np.where(draw < 0.7, "exploding", "unexplained")), fate)
     equal = runs["initializer"].astype(str).str.contains("zeros|constant").to_numpy()
     assert fate.shape == (n,)
     return np.where(equal, "symmetric", fate)
@@ -152,9 +150,7 @@ def _results(runs: pd.DataFrame, random: np.random.Generator, task: str, fate: s
     outcome = pd.Series(fates).map({"converged": "converged", "exploding": "diverged", "slow": "learning"})
     base, target = (2.3, 0.23) if task == "classification" else (5200.0, 520.0)
     noise = random.lognormal(0, 0.2, n)
-    level = (
-        pd.Series(fates).map({"converged": 0.03, "slow": 0.5, "vanishing": 0.95}).fillna(1.0).to_numpy(float)
-    )
+    level = pd.Series(fates).map({"converged": 0.03, "slow": 0.5, "vanishing": 0.95}).fillna(1.0).to_numpy(float)
     diverged = outcome.eq("diverged").to_numpy()
     final = np.where(diverged, np.nan, base * level * np.minimum(noise, 3))
     final = np.where(fates == "converged", np.minimum(final, 0.9 * target), final)
@@ -172,8 +168,7 @@ def _results(runs: pd.DataFrame, random: np.random.Generator, task: str, fate: s
             "outcome": outcome.fillna("stalled").to_numpy(),
             "diagnosis": np.where(fates == "converged", "", fates),
             "diagnosis_layer": pd.array(np.where(fates == "vanishing", 0, 2), dtype="Int64"),
-            "diagnosis_value": pd.Series(fates).map(values).to_numpy(float)
-            * np.where(fates == "slow", noise, 1),
+            "diagnosis_value": pd.Series(fates).map(values).to_numpy(float) * np.where(fates == "slow", noise, 1),
             "target_loss": target,
             "initial_loss": base * random.lognormal(0.05, 0.05, n),
             "final_loss": final,
@@ -220,9 +215,7 @@ def _layers(runs: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
     hidden = layer < depth[row]
     squashing = np.array(["sigmoid" in k or "tanh" in k for k in kind])
     extent = np.where(fate == "saturated", 0.3 + 0.65 * np.sqrt(time), 0.1 * time) * (1 - 0.6 * place)
-    factor = np.where(
-        fate == "exploding", 3.0, np.where(fate == "vanishing", 0.01, np.where(squashing, 0.5, 0.9))
-    )
+    factor = np.where(fate == "exploding", 3.0, np.where(fate == "vanishing", 0.01, np.where(squashing, 0.5, 0.9)))
     delta = 0.01 * factor ** (depth[row] - layer) * random.lognormal(0, 0.3, row.size) * (1 - 0.7 * time)
     delta = np.where((fate == "symmetric") & hidden, 0.0, delta)
     died = np.where(fate == "dead", np.where(time > 0, 1.0, 0.02), 0.02 * time * random.random(row.size))
@@ -249,32 +242,33 @@ def _layers(runs: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
     return frame
 
 
-def variants(path: Path | str = "results") -> dict[str, FakeResults]:
-    """The awkward campaigns that analysis, plots and report must all survive."""
-    one = {"seed": [0]}
-    small = {"activation": ["tanh", "relu"], "initializer": ["zeros", "he_normal"]}
-    rates = {"learning_rate": [0.01, 0.1, 1.0], "seed": list(range(4))}
-    per_layer = {"learning_rate.0": [0.01, 0.1, 1.0], "learning_rate.1": [0.01, 0.1, 1.0], "seed": [0, 1]}
-    hostile = {"activation": ["<script>alert(1)</script>", "$x^2$ & \"_'\\"], "initializer": ["_a", "zeros"]}
-    return {
-        "one converged": fake_results(path, one, fate="converged"),
-        "one diverged": fake_results(path, one, fate="exploding"),
-        "one slow": fake_results(path, one, fate="slow"),
-        "all diverged": fake_results(path, small | rates, fate="exploding"),
-        "all stalled": fake_results(path, small | rates, fate="unexplained"),
-        "all converged": fake_results(path, small | rates, fate="converged"),
-        "sixty activations": fake_results(path, MANY_AXES),
-        "regression": fake_results(path, small | rates, task="regression", dataset="diabetes"),
-        "no learning rate": fake_results(path, small | {"seed": list(range(5))}),
-        "rates by layer": fake_results(path, per_layer),
-        "one activation": fake_results(path, {"activation": ["relu"]} | rates),
-        "no seed": fake_results(path, small | {"learning_rate": [0.01, 0.1]}),
-        "no initializer": fake_results(path, {"activation": ["tanh", "relu", "gelu"]} | rates),
-        "depths": fake_results(path, {"depth": [0, 2, 10], "activation": ["sigmoid", "relu"]} | rates),
-        "linear": fake_results(path, {"learning_rate": [0.1, 1.0], "seed": [0, 1]}, depth=0),
-        "many axes": fake_results(
-            path,
-            small | {"bias": [True, False], "batch_size": [16, 64], "activation.slope": [0.1, 0.2]} | rates,
-        ),
-        "hostile": fake_results(path, hostile | rates, dataset="<b>data</b>"),
-    }
+_SMALL = {"activation": ["tanh", "relu"], "initializer": ["zeros", "he_normal"]}
+_RATES = {"learning_rate": [0.01, 0.1, 1.0], "seed": list(range(4))}
+_HOSTILE = {"activation": ["<script>alert(1)</script>", "$x^2$ & \"_'\\"], "initializer": ["_a", "zeros"]}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "one converged": {"axes": {"seed": [0]}, "fate": "converged"},
+    "one diverged": {"axes": {"seed": [0]}, "fate": "exploding"},
+    "one slow": {"axes": {"seed": [0]}, "fate": "slow"},
+    "all diverged": {"axes": _SMALL | _RATES, "fate": "exploding"},
+    "all stalled": {"axes": _SMALL | _RATES, "fate": "unexplained"},
+    "all converged": {"axes": _SMALL | _RATES, "fate": "converged"},
+    "sixty activations": {"axes": MANY_AXES},
+    "regression": {"axes": _SMALL | _RATES, "task": "regression", "dataset": "diabetes"},
+    "no learning rate": {"axes": _SMALL | {"seed": list(range(5))}},
+    "rates by layer": {"axes": {"learning_rate.0": [0.01, 0.1, 1.0], "learning_rate.1": [0.01, 0.1], "seed": [0, 1]}},
+    "one activation": {"axes": {"activation": ["relu"]} | _RATES},
+    "no seed": {"axes": _SMALL | {"learning_rate": [0.01, 0.1]}},
+    "no initializer": {"axes": {"activation": ["tanh", "relu", "gelu"]} | _RATES},
+    "depths": {"axes": {"depth": [0, 2, 10], "activation": ["sigmoid", "relu"]} | _RATES},
+    "linear": {"axes": {"learning_rate": [0.1, 1.0], "seed": [0, 1]}, "depth": 0},
+    "many axes": {
+        "axes": _SMALL | {"bias": [True, False], "batch_size": [16, 64], "activation.slope": [0.1, 0.2]} | _RATES
+    },
+    "hostile": {"axes": _HOSTILE | _RATES, "dataset": "<b>data</b>"},
+}
+"""The awkward campaigns that analysis, plots and report must all survive, as arguments of `fake_results`."""
+
+
+def variant(name: str, path: Path | str = "results") -> FakeResults:
+    """One of the awkward campaigns."""
+    return fake_results(path, **VARIANTS[name])

@@ -146,9 +146,9 @@ class Activation:
     def scalar(self) -> Callable:
         """`scalar(z, *parameters) -> (value, slope)`, callable inside a user's own `@njit` function.
 
-        The parameters default to nothing: give all of them, in the order of `parameters`.
+        z is a float32 or float64; every parameter has to be given, in the order of `parameters`.
         """
-        return _scalar(self.function, len(self.parameters))
+        return _scalar(self.function)
 
     def parameter_vector(self) -> np.ndarray:
         """The parameters' values in order, float64 [parameters]."""
@@ -187,7 +187,9 @@ class Activation:
                 f"{self.name}: out must be a writeable {array.dtype} array of shape {array.shape}, got "
                 + (f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__)
             )
-        source = np.ascontiguousarray(array)
+        source = np.asarray(array, order="C")
+        if out is not None and out is not z and np.may_share_memory(source, out):
+            source = source.copy()
         outputs = [np.empty_like(source), np.empty_like(source)]
         if out is not None and out.flags.c_contiguous:
             outputs[result] = out
@@ -202,9 +204,10 @@ class Activation:
 
 def _as_floats(z: object, name: str) -> np.ndarray:
     array = np.asarray(z)
-    if array.dtype in _FLOATS:
-        return array
-    if array.dtype.kind in "iub" or array.dtype == np.float16:
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "f" and size in (4, 8):
+        return array.astype(f"f{size}", copy=False)  # in the machine's byte order
+    if kind in "iub" or array.dtype == np.float16:
         return array.astype(np.float64)
     raise UsageError(f"{name}: cannot take an array of {array.dtype}; allowed: real numbers")
 
@@ -265,21 +268,12 @@ def _formula(function: Callable) -> Callable:
 
 
 @functools.cache
-def _scalar(function: Callable, count: int) -> Callable:
+def _scalar(function: Callable) -> Callable:
     formula = _formula(function)
 
-    if count == 0:
-
-        def scalar(z):
-            x = single(z)
-            result = formula(x)
-            return lane(as_lanes(result[0], x), 0), lane(as_lanes(result[1], x), 0)
-
-    else:
-
-        def scalar(z, *parameters):
-            x = single(z)
-            result = formula(x, *parameters)
-            return lane(as_lanes(result[0], x), 0), lane(as_lanes(result[1], x), 0)
+    def scalar(z, *parameters):
+        x = single(z)
+        result = formula(x, *parameters)
+        return lane(as_lanes(result[0], x), 0), lane(as_lanes(result[1], x), 0)
 
     return njit(error_model="numpy", fastmath=set(jit.FORMULA_FASTMATH))(scalar)

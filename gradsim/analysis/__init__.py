@@ -6,8 +6,6 @@ into sentences. See `intervals` for the statistics, `axes` for how the grid is r
 
 from gradsim.analysis.axes import comparison_axes, layer_axes, rate_axis, setting_axes
 from gradsim.analysis.comparisons import (
-    DIAGNOSES,
-    OUTCOMES,
     at_best_rate,
     convergence_rate,
     fate_counts,
@@ -16,7 +14,6 @@ from gradsim.analysis.comparisons import (
     loss_curves,
     outcome_counts,
 )
-from gradsim.analysis.findings import findings
 from gradsim.analysis.intervals import bootstrap_interval, wilson_interval
 from gradsim.analysis.layers import dead_units, delta_ratio, gradient_flow, layer_profile, saturation
 from gradsim.analysis.settings import (
@@ -26,10 +23,9 @@ from gradsim.analysis.settings import (
     evidence,
     hopeless_settings,
 )
+from gradsim.analysis.verdict import findings
 
 __all__ = [
-    "DIAGNOSES",
-    "OUTCOMES",
     "at_best_rate",
     "axis_effects",
     "best_settings",

@@ -13,9 +13,7 @@ import pandas as pd
 
 from gradsim.analysis.axes import is_numeric
 from gradsim.analysis.intervals import bootstrap_interval, wilson_interval
-
-OUTCOMES = ("converged", "learning", "stalled", "diverged")
-DIAGNOSES = ("exploding", "dead", "symmetric", "saturated", "vanishing", "slow", "unexplained")
+from gradsim.outcomes import DIAGNOSES, OUTCOMES
 
 
 def group_columns(frame: pd.DataFrame) -> list[str]:
@@ -74,9 +72,7 @@ def median_frame(values: np.ndarray, codes: np.ndarray, frame: pd.DataFrame, nam
     return frame
 
 
-def loss_by_learning_rate(
-    runs: pd.DataFrame, by: Sequence[str] = (), rate: str = "learning_rate"
-) -> pd.DataFrame:
+def loss_by_learning_rate(runs: pd.DataFrame, by: Sequence[str] = (), rate: str = "learning_rate") -> pd.DataFrame:
     """Median final loss against learning rate: n, diverged, diverged_share, loss, loss_low, loss_high.
 
     All runs count, a diverged one as +inf, so the median is infinite where more than half diverged and no

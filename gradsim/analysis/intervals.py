@@ -92,6 +92,4 @@ def _median_ranks(n: int, resamples: int, seed: int) -> tuple[np.ndarray, np.nda
 def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     if values[0] == values[-1]:
         return np.full(resamples, values[0])
-    return np.concatenate(
-        [values[index].mean(axis=1) for index in _index_chunks(values.size, resamples, seed)]
-    )
+    return np.concatenate([values[index].mean(axis=1) for index in _index_chunks(values.size, resamples, seed)])

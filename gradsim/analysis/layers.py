@@ -14,9 +14,7 @@ from gradsim.analysis.comparisons import group_codes, quartiles, split_sorted
 from gradsim.analysis.intervals import bootstrap_interval
 
 
-def attach(
-    layers: pd.DataFrame, runs: pd.DataFrame, statistics: Sequence[str], by: Sequence[str]
-) -> pd.DataFrame:
+def attach(layers: pd.DataFrame, runs: pd.DataFrame, statistics: Sequence[str], by: Sequence[str]) -> pd.DataFrame:
     """run_id, step, layer and `statistics` of the layer rows, with `by`, depth and run_steps of their run.
 
     Rows of runs that are not in `runs` are left out; no other column is copied, for layers is the largest table.
@@ -29,9 +27,7 @@ def attach(
     return pd.concat([left, right], axis=1)
 
 
-def _at_end(
-    layers: pd.DataFrame, runs: pd.DataFrame, statistics: Sequence[str], by: Sequence[str]
-) -> pd.DataFrame:
+def _at_end(layers: pd.DataFrame, runs: pd.DataFrame, statistics: Sequence[str], by: Sequence[str]) -> pd.DataFrame:
     last = layers["step"].isin(runs["steps"].unique().tolist())
     rows = attach(layers[last], runs, statistics, by)
     return rows[rows["step"].eq(rows["run_steps"])]

@@ -105,7 +105,7 @@ def _hopeless_frame(runs: pd.DataFrame, rows: list[tuple[dict, np.ndarray]]) -> 
 
 
 def axis_effects(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
-    """Convergence rate by every value of every varying axis, all else pooled: axis, value, n, converged, rate, low, high."""
+    """Convergence rate by value of every varying axis, all else pooled: axis, value, n, converged, rate, low, high."""
     parts = []
     for axis in comparison_axes(runs, axes, rates=True):
         part = convergence_rate(runs, [axis])
@@ -145,14 +145,15 @@ def _typical(runs: pd.DataFrame) -> pd.Series:
 def evidence(run: pd.Series) -> str:
     """The number that shows a run's diagnosis, in words: "layer 0: delta_rms 3e-12 of the last layer's"."""
     layer, number = run["diagnosis_layer"], run["diagnosis_value"]
-    where = "" if pd.isna(layer) else f"layer {int(layer)}: "
-    share = words.percent(number) if not pd.isna(number) and 0 <= number <= 1 else words.number(number)
-    kind = fates(run.to_frame().T).iloc[0]
-    broken = run["first_nonfinite_step"]
-    if kind == "exploding" and not pd.isna(broken):
-        return f"{where}loss not finite from step {int(broken)} on"
+    where = "" if pd.isna(layer) or layer < 0 else f"layer {int(layer)}: "
+    kind, broken, text = fates(run.to_frame().T).iloc[0], run["first_nonfinite_step"], ""
     if kind in _EVIDENCE and not pd.isna(number):
-        return where + _EVIDENCE[kind].format(number=words.number(number), share=share)
+        share = words.percent(number) if 0 <= number <= 1 else words.number(number)
+        text = where + _EVIDENCE[kind].format(number=words.number(number), share=share)
+    if kind == "exploding" and not pd.isna(broken):
+        text = f"loss not finite from step {int(broken)} on{'; before, ' + text if text else ''}"
+    if text:
+        return text
     ended = f"final loss {words.number(run['final_loss'])}, {words.number(run['initial_loss'])} at the start"
     if pd.isna(run["gain"]):
         return where + ended

@@ -11,7 +11,7 @@ import pandas as pd
 from gradsim.analysis.axes import REPLICATES, is_rate
 from gradsim.analysis.intervals import wilson_interval
 
-MISSING = "–"  # noqa: RUF001 - an en dash stands for "no value" in tables
+MISSING = "–"
 
 
 def count(n: int) -> str:

@@ -10,7 +10,7 @@ where a figure has one panel.
 from gradsim.plots.bars import axis_effects, fates, learning_rate_windows
 from gradsim.plots.lines import dead_units, gradient_flow, loss_by_learning_rate, loss_curves
 from gradsim.plots.maps import convergence_rate, saturation
-from gradsim.plots.style import ROWS, style
+from gradsim.plots.style import ROWS, rc_params
 
 __all__ = [
     "ROWS",
@@ -22,6 +22,6 @@ __all__ = [
     "learning_rate_windows",
     "loss_by_learning_rate",
     "loss_curves",
+    "rc_params",
     "saturation",
-    "style",
 ]

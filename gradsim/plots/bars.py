@@ -53,9 +53,7 @@ def rate_dots(rates: pd.DataFrame, ax: Axes | None, limit: int, title: str) -> F
     note = ""
     if keys and not is_numeric(rates[keys[0]]):
         rates = rates.sort_values("rate", ascending=False, kind="stable")
-        kept, note = shown(
-            range(len(rates)), limit, words.axis_name(keys[0]), "those that converge most often"
-        )
+        kept, note = shown(range(len(rates)), limit, words.axis_name(keys[0]), "those that converge most often")
         rates = rates.iloc[kept]
     names = [label(words.value(v)) for v in rates[keys[0]]] if keys else ["all runs"]
     figure, axes = _rows_axes(ax, len(rates), 1.15)
@@ -102,16 +100,14 @@ def axis_effects(effects: pd.DataFrame, ax: Axes | None = None, limit: int = ROW
     for axis, part in effects.groupby("axis", sort=False):
         if not pd.api.types.is_numeric_dtype(part["value"].infer_objects()):
             part = part.sort_values("rate", ascending=False, kind="stable")
-            kept, note = shown(
-                range(len(part)), limit, words.axis_name(axis), "those that converge most often"
-            )
+            kept, note = shown(range(len(part)), limit, words.axis_name(axis), "those that converge most often")
         else:
             kept, note = _evenly(len(part), limit, words.axis_name(axis))
         parts.append(part.iloc[kept])
         notes.append(note)
     # An empty row between axes carries the name of the next.
     starts = np.cumsum([0] + [len(part) + 1 for part in parts])
-    figure, axes = _rows_axes(ax, int(starts[-1]) - 1 + 1, 1.0)
+    figure, axes = _rows_axes(ax, int(starts[-1]), 1.0)
     ticks: list[tuple[float, str]] = []
     for start, part in zip(starts, parts, strict=False):
         places = start + 1 + np.arange(len(part))
@@ -153,9 +149,7 @@ def fates(counts: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Fi
         return empty_figure(title, "No runs to count.", ax)
     keys = [name for name in group_columns(counts) if name != "fate"]
     names = pd.Series(row_names(counts, keys), counts.index)
-    table = counts.assign(row=names).pivot_table(
-        index="row", columns="fate", values="n", sort=False, aggfunc="sum"
-    )
+    table = counts.assign(row=names).pivot_table(index="row", columns="fate", values="n", sort=False, aggfunc="sum")
     order = [fate for fate in _FATE_PLACES if fate in table]
     order += [fate for fate in table if fate not in order]
     table = table[[fate for fate in order if table[fate].sum() > 0]]
@@ -228,9 +222,7 @@ def learning_rate_windows(
         return empty_figure(title, "The learning rate did not vary, so there is no window to show.", ax)
     *keys, rate = group_columns(rates)
     order = windows.assign(width=np.log(windows["highest"] / windows["lowest"].where(windows["lowest"] > 0)))
-    order = order.sort_values(
-        ["width", "best_rate"], ascending=False, kind="stable", na_position="last"
-    ).index
+    order = order.sort_values(["width", "best_rate"], ascending=False, kind="stable", na_position="last").index
     kept, note = shown(order, limit, noun_of(keys), "those with the widest windows")
     figure, axes = _rows_axes(ax, len(kept), max(1.55, 2.3 - 0.27 * len(kept)))
     blue = mpl.rcParams["axes.prop_cycle"].by_key()["color"][0]
@@ -239,9 +231,7 @@ def learning_rate_windows(
         row = windows.loc[index]
         if not np.isnan(row["lowest"]):
             ends = [row["lowest"] / reach, row["highest"] * reach]
-            axes.plot(
-                ends, [place, place], color=blue, alpha=0.32, linewidth=13, solid_capstyle="round", zorder=1
-            )
+            axes.plot(ends, [place, place], color=blue, alpha=0.32, linewidth=13, solid_capstyle="round", zorder=1)
     # Groups are numbered alike in both frames: each has every combination of the keys once, in grid order.
     place_of = {index: place for place, index in enumerate(kept)}
     places = np.array([place_of.get(code, -1) for code in group_codes(rates, keys)[0]])
@@ -252,8 +242,10 @@ def learning_rate_windows(
     rate_scale(axes.xaxis, rates[rate])
     axes.set_xlabel(axis_label(rate))
     color_bar(figure, points, axes, "share converged", figure.get_figheight() - 1.2)
+    window = {"color": blue, "alpha": 0.32, "linewidth": 9, "solid_capstyle": "butt"}
+    tried = {"color": color("muted"), "marker": "o", "markerfacecolor": "none", "linestyle": ""}
     handles = [
-        Line2D([], [], color=blue, alpha=0.32, linewidth=9, solid_capstyle="butt", label="from lowest to highest rate at which at least half converge"),
-        Line2D([], [], color=color("muted"), marker="o", markerfacecolor="none", linestyle="", label="a rate tried"),
-    ]  # fmt: skip
+        Line2D([], [], **window, label="from lowest to highest rate at which at least half converge"),
+        Line2D([], [], **tried, label="a rate tried"),
+    ]
     return dress(figure, title, handles, note, ax)

@@ -46,9 +46,7 @@ Draw = Callable[[Axes, pd.DataFrame, Pen, int], None]
 class Multiples:
     """Small multiples: which categories are shown, on which axes, drawn with which pen."""
 
-    def __init__(
-        self, frame: pd.DataFrame, keys: Sequence[str], score: pd.Series, how: str, ax: Axes | None = None
-    ):
+    def __init__(self, frame: pd.DataFrame, keys: Sequence[str], score: pd.Series, how: str, ax: Axes | None = None):
         """`score` (a number a row of `frame`, small first) ranks categories where not all can be shown."""
         if len(keys) > 2:
             raise UsageError(f"by = {list(keys)}: lines and panels show at most two columns")
@@ -87,7 +85,7 @@ class Multiples:
             return [single_axes(ax, height + 1.3)[1]]
         columns = {2: 2, 4: 2}.get(count, 3)
         rows = -(-count // columns)
-        figure = new_figure(1.1 + (height if columns < 3 else 0.85 * height) * rows)
+        figure = new_figure(1.1 + (height if columns < 3 or rows == 1 else 0.85 * height) * rows)
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for k, axes in enumerate(grid):
             axes.set_visible(k < count)
@@ -115,16 +113,14 @@ def _same(column: pd.Series, value: Any) -> pd.Series:
     return column.isna() if pd.isna(value) else column.eq(value).fillna(False).astype(bool)
 
 
-def _finish(
-    panels: Multiples, axes: Sequence[Axes], title: str, names: tuple[str, str], ax: Axes | None
-) -> Figure:
+def _finish(panels: Multiples, axes: Sequence[Axes], title: str, names: tuple[str, str], ax: Axes | None) -> Figure:
     """Title, legend and note, then the axes' names: x under the lowest panels, y once for all rows."""
     figure = axes[0].get_figure(root=True)
     dress(figure, title, panels.handles(), panels.note, ax)
     for one in axes:
         if one.xaxis.get_tick_params().get("labelbottom", True):
             one.set_xlabel(names[0])
-    if axes[0].get_gridspec().nrows == 1:
+    if ax is not None or axes[0].get_gridspec().nrows == 1:
         axes[0].set_ylabel(names[1].replace(", ", ",\n"))
         return figure
     _, bottom, _, height = figure.get_layout_engine().get()["rect"]
@@ -164,11 +160,8 @@ def loss_by_learning_rate(losses: pd.DataFrame, ax: Axes | None = None) -> Figur
         if lost:
             one.yaxis.set_major_locator(_ticks_below(one.yaxis, high))
             one.axhspan(high, top, color=color("rule"), alpha=0.6, linewidth=0)
-            where = {
-                "transform": blended_transform_factory(one.transAxes, one.transAxes),
-                "color": color("muted"),
-            }
-            one.text(0.02, 0.985, "more than half diverged", ha="left", va="top", fontsize=7.5, **where)
+            where = {"transform": one.transAxes, "ha": "left", "va": "top"}
+            one.text(0.02, 0.985, "more than half diverged", fontsize=7.5, color=color("muted"), **where)
         if hopeless:
             one.yaxis.set_major_locator(mpl.ticker.NullLocator())
             say(one, "no median is finite")
@@ -187,7 +180,7 @@ def loss_by_learning_rate(losses: pd.DataFrame, ax: Axes | None = None) -> Figur
         one.plot(lost_at, np.full(lost_at.size, lane), transform=mixed, **looks)
 
     panels.draw(axes, draw)
-    return _finish(panels, axes, title, (axis_label(rate), "median final training loss, 95% interval"), ax)
+    return _finish(panels, axes, title, (axis_label(rate), "median final loss, 95% interval"), ax)
 
 
 def _ticks_below(axis: Any, high: float) -> Any:
@@ -217,9 +210,7 @@ def dead_units(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
         one.vlines(x, cell["low"], cell["high"], color=pen.color, linewidth=1.1, alpha=0.8)
 
     panels.draw(axes, draw)
-    return _finish(
-        panels, axes, title, (axis_label(rate), "mean share of dead hidden units, 95% interval"), ax
-    )
+    return _finish(panels, axes, title, (axis_label(rate), "mean share dead, 95% interval"), ax)
 
 
 @styled
@@ -244,9 +235,7 @@ def loss_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Figure:
         q25, middle, q75 = (cell[name].clip(low / 10, beyond) for name in ("q25", "median", "q75"))
         one.fill_between(x, q25, q75, color=pen.color, alpha=0.13, linewidth=0)
         every = max(1, len(cell) // 6)
-        one.plot(
-            x, middle.where(middle < beyond), **pen.line(), markevery=(k * every // HUES, every), zorder=3
-        )
+        one.plot(x, middle.where(middle < beyond), **pen.line(), markevery=(k * every // HUES, every), zorder=3)
 
     for one in axes:
         log_axis(one.yaxis, low, high)

@@ -99,7 +99,7 @@ def _row_height(rows: int, numeric: bool) -> float:
     """Inches a row: room for two lines, for one, or, of many numbers, for color alone."""
     if rows <= ROWS:
         return 0.5
-    return SMALL if rows <= 40 or not numeric else 6.0 / rows
+    return SMALL if rows <= 30 or not numeric else 6.0 / rows
 
 
 def _map_axes(ax: Axes | None, down: list[Any], across: list[Any], height: float) -> tuple[Figure, Axes]:
@@ -121,11 +121,7 @@ def _name_cells(axis: Any, values: list[Any], name: str) -> None:
     stride = max(1, int(np.ceil(len(values) / (60 if down else 24))))
     places = range(0, len(values), stride)
     texts = [label(words.value(values[k])) for k in places]
-    slant = (
-        {}
-        if down or not any(_slanted(values))
-        else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-    )
+    slant = {} if down or not any(_slanted(values)) else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
     axis.set_ticks(places, texts, **slant)
     axis.set_label_text(name)
 
@@ -135,9 +131,7 @@ def _cell_texts(axes: Axes, share: np.ndarray, converged: np.ndarray, n: np.ndar
     size = 8.5 if share.shape[1] <= 6 else 7.5 if share.shape[1] <= 10 else 6.5
     for (row, column), value in np.ndenumerate(share):
         if np.isnan(value):
-            axes.text(
-                column, row, words.MISSING, ha="center", va="center", color=color("muted"), fontsize=size
-            )
+            axes.text(column, row, words.MISSING, ha="center", va="center", color=color("muted"), fontsize=size)
             continue
         ink = _readable(value)
         tally = f"{converged[row, column]:.0f} of {n[row, column]:.0f}" if share.shape[1] <= 8 else ""
@@ -148,10 +142,7 @@ def _cell_texts(axes: Axes, share: np.ndarray, converged: np.ndarray, n: np.ndar
 
 def _readable(share: float) -> str:
     """White or near-black, whichever stands out more from the cell's color."""
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-        for c in mpl.colormaps["cividis"](share)[:3]
-    ]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colormaps["cividis"](share)[:3]]
     luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
     return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.057 else "#10161f"
 
@@ -177,9 +168,7 @@ def saturation(shares: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) 
     """
     title = "Saturated pre-activations by layer over time"
     if shares.empty:
-        return empty_figure(
-            title, "No hidden layer has a finite record, so there is no saturation to show.", ax
-        )
+        return empty_figure(title, "No hidden layer has a finite record, so there is no saturation to show.", ax)
     keys = group_columns(shares)[:-2]
     names = pd.Series(row_names(shares, keys), shares.index)
     rarer = shares[["low", "high"]].min(axis=1).groupby(names, sort=False).max()
@@ -197,9 +186,7 @@ def saturation(shares: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) 
             table = shares[names == kind].pivot_table(index="layer", columns="step", values=side)
             cells = table.reindex(index=layers, columns=steps).to_numpy(float)
             extent = (left, left + len(steps), top + strip, top)
-            image = axes.imshow(
-                cells, vmin=0, vmax=1, aspect="auto", origin="lower", cmap=_cividis(), extent=extent
-            )
+            image = axes.imshow(cells, vmin=0, vmax=1, aspect="auto", origin="lower", cmap=_cividis(), extent=extent)
     for left, side in ((0, "low"), (wide, "high")):
         axes.text(left + len(steps) / 2, 0.12, f"{side} side", ha="center", va="center", color=color("muted"))
     axes.set_xlim(0, wide + len(steps))
@@ -215,9 +202,7 @@ def _name_strips(axes: Axes, cells: tuple[list, list], wide: float, feet: np.nda
     texts = [tick_text(step) for step in steps]
     stride = max(1, int(np.ceil(sum(len(text) + 1.5 for text in texts) * 0.085 / 2.9)))
     kept = range(len(steps) - 1, -1, -stride)
-    axes.set_xticks(
-        [left + k + 0.5 for left in (0, wide) for k in kept], [texts[k] for _ in (0, 1) for k in kept]
-    )
+    axes.set_xticks([left + k + 0.5 for left in (0, wide) for k in kept], [texts[k] for _ in (0, 1) for k in kept])
     axes.set_xlabel("step")
     height = strip / len(layers)
     kept = range(0, len(layers), max(1, int(np.ceil(0.15 / height))))

@@ -52,7 +52,7 @@ _PAPERS = {
 
 
 @lru_cache(maxsize=4)
-def style(theme: str = "light") -> dict[str, Any]:
+def rc_params(theme: str = "light") -> dict[str, Any]:
     """The rc settings of a theme, "light" or "dark", for `matplotlib.rc_context`."""
     if theme not in _PAPERS:
         raise UsageError(f"theme = {theme!r}: no such theme{did_you_mean(theme, _PAPERS)}")
@@ -116,12 +116,12 @@ def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
 
     @wraps(function)
     def build(*args: Any, theme: str = "light", like: Figure | None = None, **kwargs: Any) -> Figure:
-        with _LOCK, mpl.rc_context(style(theme)):
+        with _LOCK, mpl.rc_context(rc_params(theme)):
             figure = function(*args, **kwargs)
             if kwargs.get("ax") is not None:
                 return figure
             if like is None:
-                figure.draw_without_rendering()
+                figure.get_layout_engine().execute(figure)
                 figure.set_layout_engine("none")
                 return figure
             figure.set_layout_engine("none")
@@ -215,9 +215,7 @@ def label(text: Any, width: int = 30) -> str:
     return f"\u200a{text}" if text.startswith("_") else text
 
 
-def dress(
-    figure: Figure, title: str, handles: Sequence[Any] = (), note: str = "", ax: Axes | None = None
-) -> Figure:
+def dress(figure: Figure, title: str, handles: Sequence[Any] = (), note: str = "", ax: Axes | None = None) -> Figure:
     """Title at the top left, legend below it, note at the foot; the axes keep what is left.
 
     A legend of one entry tells nothing and is left out. On a user's own axes title and legend go there.
@@ -236,9 +234,7 @@ def dress(
         top += _legend(figure, handles, top) + 0.08
     if note:
         lines = _wrapped(note, int(width * 14.5))
-        figure.text(
-            left, 0.07 / height, "\n".join(lines), ha="left", va="bottom", fontsize=8, color=color("muted")
-        )
+        figure.text(left, 0.07 / height, "\n".join(lines), ha="left", va="bottom", fontsize=8, color=color("muted"))
         bottom += 0.16 * len(lines) + 0.05
     figure.get_layout_engine().set(rect=(0, bottom / height, 1, 1 - (top + bottom) / height))
     return figure
@@ -247,11 +243,7 @@ def dress(
 def _wrapped(text: str, width: int) -> list[str]:
     lines = [""]
     for word in text.split():
-        lines = (
-            [*lines, word]
-            if len(lines[-1]) + len(word) > width
-            else [*lines[:-1], f"{lines[-1]} {word}".strip()]
-        )
+        lines = [*lines, word] if len(lines[-1]) + len(word) > width else [*lines[:-1], f"{lines[-1]} {word}".strip()]
     return lines
 
 
@@ -289,11 +281,8 @@ def color_bar(figure: Figure, image: Any, axes: Any, name: str, height: float) -
 
 def say(axes: Axes, text: str) -> None:
     """Say inside an empty plot why it is empty."""
-    lines, place = (
-        "\n".join(_wrapped(text, 40)),
-        {"transform": axes.transAxes, "ha": "center", "va": "center"},
-    )
-    axes.text(0.5, 0.5, lines, color=color("muted"), **place)
+    lines = "\n".join(_wrapped(text, 40))
+    axes.text(0.5, 0.5, lines, transform=axes.transAxes, ha="center", va="center", color=color("muted"))
 
 
 def empty_figure(title: str, text: str, ax: Axes | None = None) -> Figure:

@@ -1,11 +1,12 @@
 """The report of a campaign: one self-contained page and its figures.
 
-Only `report` lives here, and what it needs is imported when it is called, so that `import gradsim` stays
-quick and `gradsim.report` may be bound to the function without anything replacing it later.
+Only `report` lives here; what it needs is imported when it is called, so that `import gradsim` stays quick.
 """
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +24,13 @@ def report(results: Any, out: str | Path | None = None) -> Path:
     from gradsim.report.page import write_report
 
     return write_report(results, Path(out) if out is not None else Path(results.path) / "report")
+
+
+class _CallablePackage(types.ModuleType):
+    """Importing a package binds its name in the parent: `gradsim.report` is this module, and calls the function."""
+
+    def __call__(self, results: Any, out: str | Path | None = None) -> Path:
+        return report(results, out)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import REPLICATES, setting_axes
-from gradsim.analysis.comparisons import OUTCOMES, outcome_counts
+from gradsim.analysis.comparisons import outcome_counts
 
 UNKNOWN = "not recorded"
 
@@ -21,9 +21,7 @@ def question(results: Any) -> str:
     network = network_text(results.runs)
     if not names:
         return f"Does {network} train {on}, and if not, why?"
-    which = (
-        f"Which {names[0]} trains" if len(names) == 1 else f"Which combination of {words.join(names)} trains"
-    )
+    which = f"Which {names[0]} trains" if len(names) == 1 else f"Which combination of {words.join(names)} trains"
     return f"{which} {network} {on}?"
 
 
@@ -45,7 +43,8 @@ def network_text(runs: pd.DataFrame) -> str:
 def setup_line(results: Any) -> str:
     """What was trained, in a line: networks, steps, batch, loss, optimizer."""
     runs = results.runs
-    parts = [f"{words.plural(len(runs), 'network')} trained"]
+    shape = (results.info or {}).get("networks")
+    parts = [f"{words.plural(len(runs), 'network')}{f' {shape}' if shape else ''}"]
     for name, text in (
         ("steps", "{} steps"),
         ("batch_size", "batches of {}"),
@@ -54,11 +53,7 @@ def setup_line(results: Any) -> str:
     ):
         values = runs[name].unique()
         if len(values) == 1:
-            shown = (
-                words.count(values[0])
-                if name in ("steps", "batch_size")
-                else str(values[0]).replace("_", " ")
-            )
+            shown = words.count(values[0]) if name in ("steps", "batch_size") else str(values[0]).replace("_", " ")
             parts.append(text.format(shown))
     return " · ".join(parts)
 
@@ -81,7 +76,6 @@ def tiles(runs: pd.DataFrame) -> list[dict[str, Any]]:
             "meaning": meaning.get(row.outcome, ""),
         }
         for row in counts.itertuples()
-        if row.n or row.outcome in OUTCOMES
     ]
 
 
@@ -89,15 +83,15 @@ def provenance(results: Any) -> list[tuple[str, str]]:
     """Where the numbers come from: data, seeds, machine, time, versions."""
     info, runs = dict(results.info or {}), results.runs
     samples = [info.get(f"{part}_samples") for part in ("train", "test")]
-    sizes = (
-        f"{words.count(samples[0])} to train, {words.count(samples[1])} to test" if all(samples) else UNKNOWN
-    )
+    sizes = f"{words.count(samples[0])} to train, {words.count(samples[1])} to test" if all(samples) else UNKNOWN
     machine = [str(info["cpu"])] if info.get("cpu") else []
     machine += [words.plural(int(info["cores"]), "core")] if info.get("cores") else []
     versions = ", ".join(f"{name} {version}" for name, version in dict(info.get("versions") or {}).items())
     seconds = f"{words.number(float(info['seconds']))} s" if info.get("seconds") else UNKNOWN
+    data = str(info.get("data") or words.join(map(str, runs["dataset"].unique())))
     return [
-        ("Data", str(info.get("data") or words.join(map(str, runs["dataset"].unique())))),
+        ("Data", f"{data} (synthetic)" if info.get("real") is False else data),
+        ("Networks", str(info.get("networks") or network_text(runs))),
         ("Task", str(info.get("task") or UNKNOWN)),
         ("Samples", sizes),
         *((words.axis_name(name).capitalize(), _seeds(runs[name])) for name in REPLICATES if name in runs),
@@ -116,9 +110,9 @@ def _seeds(values: pd.Series) -> str:
 
 
 _SETTINGS = (
-    "dataset scaling hidden activation initializer bias bias_initializer loss optimizer learning_rate batch_size "
-    "steps dtype"
-).split()
+    *("dataset", "scaling", "hidden", "activation", "initializer", "bias", "bias_initializer"),
+    *("loss", "optimizer", "learning_rate", "batch_size", "steps", "dtype"),
+)
 
 
 def fixed_settings(results: Any) -> list[tuple[str, str]]:
@@ -143,28 +137,16 @@ def varied_settings(results: Any) -> list[tuple[str, str]]:
 
 
 DEFINITIONS = (
-    (
-        "converged",
-        "the full training loss reached the target, by default a tenth of the best constant predictor's",
-    ),
-    ("diverged", "the final loss is not finite, or over 1,000 times the loss at step 0 (default)"),
+    ("converged", "the full training loss reached the target at a checkpoint, by default 10% of the best constant's"),
+    ("diverged", "the final full training loss is not finite, or over 1,000 times the one at step 0 (default)"),
     ("stalled", "under 1% relative gain in loss over the last third of the steps (default)"),
     ("learning", "none of these: the loss was still falling"),
-    (
-        "steps to target",
-        "the first checkpoint or step at which the target was reached; only runs that converged",
-    ),
-    (
-        "saturated",
-        "the share of (sample, unit) pairs whose slope is under a tenth of the activation's largest slope",
-    ),
+    ("steps to target", "the first step at which the mean batch loss over an epoch, or the full one, is at the target"),
+    ("saturated", "the share of (sample, unit) pairs whose slope is under a tenth of the activation's largest slope"),
     ("dead", "the share of units whose slope is under 1e-7 for every sample of the probe set"),
     ("delta_rms", "the root mean square of delta = dLoss/dz, z the pre-activations of a layer"),
     ("probe set", "up to 256 training samples, the same at every checkpoint; layers are measured on it"),
     ("rates", "shares of runs with Wilson's score interval, 95%"),
-    (
-        "medians and means",
-        "with a percentile bootstrap interval, 95%, 1,000 seeded resamples; runs are the unit",
-    ),
+    ("medians and means", "with a percentile bootstrap interval, 95%, 1,000 seeded resamples; runs are the unit"),
     ("choosing the best", "intervals hold for each row alone; the best of many looks better than it is"),
 )

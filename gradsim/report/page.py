@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gradsim.analysis.findings import Facts, verdict
+from gradsim.analysis.verdict import Facts, verdict
 from gradsim.errors import UsageError
 from gradsim.report import methods
 from gradsim.report.sections import Exhibit, best_table, convergence_exhibit, sections

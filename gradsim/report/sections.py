@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from gradsim import analysis, plots
 from gradsim.analysis import words
 from gradsim.analysis.axes import setting_axes
-from gradsim.analysis.findings import Facts
 from gradsim.analysis.settings import SCORES, score_column
+from gradsim.analysis.verdict import Facts
 from gradsim.report.tables import Table, hopeless_table, settings_table, table
 
 CELLS = 24
@@ -116,14 +116,10 @@ def _convergence(facts: Facts) -> Section:
         spread = frame.groupby("axis", sort=False)["rate"].agg(lambda rate: rate.max() - rate.min())
         axis = spread.idxmax()
         name = words.axis_name(axis)
-        finding = (
-            f"The {name} makes the widest difference: {words.percent(spread.max())} of the runs lie between "
-        )
+        finding = f"The {name} makes the widest difference: {words.percent(spread.max())} of the runs lie between "
         finding += "its best and its worst value."
         if spread.max() == 0:
-            finding = (
-                f"Every value of every axis converged equally often ({words.percent(frame['rate'].iloc[0])})."
-            )
+            finding = f"Every value of every axis converged equally often ({words.percent(frame['rate'].iloc[0])})."
         caption = "Every value of every axis, all other axes pooled; lines are 95% Wilson intervals."
         exhibits.append(
             Exhibit(
@@ -136,14 +132,10 @@ def _convergence(facts: Facts) -> Section:
                 ("value",),
             )
         )
-    intro = (
-        "A run converges when its full training loss reaches the target. Rates carry Wilson's 95% interval."
-    )
+    intro = "A run converges when its full training loss reaches the target. Rates carry Wilson's 95% interval."
     best = best_table(facts, 10)
     title = (
-        f"The best {min(10, best.total)} of {words.plural(best.total, 'setting')}"
-        if best.total > 1
-        else "The setting"
+        f"The best {min(10, best.total)} of {words.plural(best.total, 'setting')}" if best.total > 1 else "The setting"
     )
     tables = [(title, best)] if best.rows else []
     if len(facts.hopeless) and facts.converged:
@@ -171,7 +163,8 @@ def _learning_rate(facts: Facts) -> Section:
     rates = analysis.convergence_rate(facts.runs, [*by, rate])
     windows = analysis.learning_rate_windows(facts.runs, by, rate)
     trains = windows.dropna(subset=["lowest"])
-    width = f"{len(trains)} of {words.plural(len(windows), 'choice')} have a {name} at which at least half of the runs converge"
+    choices = words.plural(len(windows), "choice")
+    width = f"{len(trains)} of {choices} have a {name} at which at least half of the runs converge"
     if len(windows) == 1:
         width = f"There is {'a' if len(trains) else 'no'} {name} at which at least half of the runs converge"
     exhibits = [
@@ -232,13 +225,12 @@ def _saturation_exhibit(facts: Facts, runs: pd.DataFrame, by: Sequence[str], nam
     if len(frame):
         row = frame.loc[frame[["low", "high"]].min(axis=1).idxmax()]
         what = f"{words.setting(row, by)}: " if by else ""
-        finding = f"Most saturated on both sides is {what}layer {int(row['layer'])} at step {words.count(row['step'])}, "
+        finding = f"Most saturated on both sides is {what}layer {int(row['layer'])} at step "
+        finding += f"{words.count(row['step'])}, "
         finding += f"{words.percent(row['low'])} low and {words.percent(row['high'])} high."
     which = " Only activations that flatten on both sides." if name != "saturation" else ""
     caption = f"Mean over runs still finite; layers upward, checkpoints rightward.{which} {pooled(facts, by)}"
-    return Exhibit(
-        name, finding, caption, frame, lambda **look: plots.saturation(frame, **look), ("low", "high"), by
-    )
+    return Exhibit(name, finding, caption, frame, lambda **look: plots.saturation(frame, **look), ("low", "high"), by)
 
 
 def _dead(facts: Facts) -> Section:
@@ -248,9 +240,7 @@ def _dead(facts: Facts) -> Section:
     rate = facts.rate or "learning_rate"
     by = facts.main
     if not facts.rate and facts.runs["learning_rate"].isna().all():
-        return Section(
-            "dead-units", "Dead units", intro, absent="Learning rates differ by layer and none is an axis."
-        )
+        return Section("dead-units", "Dead units", intro, absent="Learning rates differ by layer and none is an axis.")
     frame = analysis.dead_units(facts.layers, facts.runs, by, rate)
     finding = "No run has a finite record at its end."
     if len(frame):
@@ -259,9 +249,7 @@ def _dead(facts: Facts) -> Section:
         finding += f"(95% interval {words.span(row['low'], row['high'], words.percent)})."
         if row["mean"] == 0:
             finding = "No hidden unit is dead at the end of any run with a finite record."
-    caption = (
-        "Mean share of dead hidden units at the last checkpoint, over runs still finite, with bootstrap "
-    )
+    caption = "Mean share of dead hidden units at the last checkpoint, over runs still finite, with bootstrap "
     caption += f"95% intervals. {pooled(facts, [*by, rate])}"
     exhibit = Exhibit(
         "dead_units",
@@ -283,18 +271,13 @@ def _flow(facts: Facts) -> Section:
     if ratio.notna().any():
         low, high = ratio.quantile([0.05, 0.95])
         finding = "At step 0 the error signal at the first layer is between "
-        finding += (
-            f"{words.number(low)} and {words.number(high)} times that at the output layer in 90% of the runs."
-        )
+        finding += f"{words.number(low)} and {words.number(high)} times that at the output layer in 90% of the runs."
         if low == high:
-            finding = f"At step 0 the error signal at the first layer is {words.number(low)} times that at the output layer."
-    caption = (
-        "delta_rms is the root mean square of dLoss/dz over probe samples and units; the last layer is the "
-    )
+            times = words.number(low)
+            finding = f"At step 0 the error signal at the first layer is {times} times that at the output layer."
+    caption = "delta_rms is the root mean square of dLoss/dz over probe samples and units; the last layer is the "
     caption += f"linear output. Runs that are no longer finite drop out of the end. {pooled(facts, by)}"
-    intro = (
-        "How much of the error reaches the early layers. A line that falls toward layer 0 means vanishing, "
-    )
+    intro = "How much of the error reaches the early layers. A line that falls toward layer 0 means vanishing, "
     intro += "one that rises means exploding gradients."
     exhibit = Exhibit(
         "gradient_flow", finding, caption, frame, lambda **look: plots.gradient_flow(frame, **look), (), by
@@ -311,18 +294,14 @@ def _curves(facts: Facts, curves: pd.DataFrame) -> Section:
     if len(last) and np.isfinite(last["median"]).any():
         row = last.loc[last["median"].idxmin()]
         what = words.setting(row, by) if by else "the median run"
-        finding = (
-            f"At the last step the lowest median batch loss is {words.number(row['median'])}, of {what}."
-        )
+        finding = f"At the last step the lowest median batch loss is {words.number(row['median'])}, of {what}."
     caption = "Batch loss, the mean since the record before: median, with quartiles shaded, over all runs; a "
     caption += "diverged run counts as infinite from then on."
     if rate:
         caption += f" Each line at the {words.axis_name(rate)} where it converges most often."
     rest = [axis for axis in facts.axes if axis not in by and axis != rate]
     caption += f" Pooled over {words.join(map(words.axis_name, rest))}." if rest else ""
-    exhibit = Exhibit(
-        "loss_curves", finding, caption, frame, lambda **look: plots.loss_curves(frame, **look), (), by
-    )
+    exhibit = Exhibit("loss_curves", finding, caption, frame, lambda **look: plots.loss_curves(frame, **look), (), by)
     return Section("loss-curves", "Loss curves", exhibits=[exhibit])
 
 
@@ -339,9 +318,7 @@ def _failures(facts: Facts) -> Section:
         top = diagnoses.iloc[0]
         finding = f"The most frequent diagnosis is {top['diagnosis']}: {words.percent(top['share'])} of the "
         finding += f"{words.plural(failed, 'run')} that did not converge."
-    caption = (
-        f"Converged, or the first diagnosis that holds; most often converging on top. {pooled(facts, by)}"
-    )
+    caption = f"Converged, or the first diagnosis that holds; most often converging on top. {pooled(facts, by)}"
     exhibit = Exhibit(
         "fates",
         finding,

@@ -59,9 +59,7 @@ def table(frame: pd.DataFrame, percent: Iterable[str] = (), csv: str = "", keys:
     """A frame as text. `percent` names its shares; `keys` its settings columns, written as settings are."""
     percent = set(percent)
     shown = frame.head(ROWS)
-    headers = [
-        words.axis_name(name) if name in keys else HEADERS.get(name, words.axis_name(name)) for name in frame
-    ]
+    headers = [words.axis_name(name) if name in keys else HEADERS.get(name, words.axis_name(name)) for name in frame]
     numeric = [is_numeric(frame[name]) for name in frame]
     columns = [[_writer(name, percent, keys)(x) for x in shown[name]] for name in frame]
     rows = [list(row) for row in zip(*columns, strict=True)]
@@ -86,9 +84,7 @@ def _text(x: Any) -> str:
     return words.value(x) if isinstance(x, int) else words.number(x)
 
 
-def settings_table(
-    settings: pd.DataFrame, axes: Sequence[str], score: str, limit: int, brief: bool = False
-) -> Table:
+def settings_table(settings: pd.DataFrame, axes: Sequence[str], score: str, limit: int, brief: bool = False) -> Table:
     """The first settings of `analysis.best_settings` in reading form, intervals in words; `brief` omits the loss."""
     rows = []
     for row in settings.head(limit).to_dict("records"):

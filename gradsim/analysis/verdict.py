@@ -75,12 +75,8 @@ class Facts:
     @cached_property
     def two_sided(self) -> list[str]:
         """Activations seen saturated on both sides; a rectifier's zero half is saturated by definition."""
-        low, high = (
-            final_hidden_share(self.layers, self.runs, [f"saturated_{side}"]) for side in ("low", "high")
-        )
-        table = pd.DataFrame({"low": low, "high": high}).groupby(
-            self.runs["activation"].astype(str), sort=False
-        )
+        low, high = (final_hidden_share(self.layers, self.runs, [f"saturated_{side}"]) for side in ("low", "high"))
+        table = pd.DataFrame({"low": low, "high": high}).groupby(self.runs["activation"].astype(str), sort=False)
         return table.mean().query("low > 0.005 and high > 0.005").index.tolist()
 
     @property
@@ -158,11 +154,7 @@ def _combination(facts: Facts) -> str:
     text = f"Pooled over {words.join(pooled)}, {words.setting(best, by)} converges most often: "
     text += words.rate(best["converged"], best["n"])
     if rivals:
-        whose = (
-            f"all {words.count(rivals)} others"
-            if rivals == len(table) - 1
-            else f"{words.count(rivals)} others"
-        )
+        whose = f"all {words.count(rivals)} others" if rivals == len(table) - 1 else f"{words.count(rivals)} others"
         text += f"; the intervals of {'one other' if rivals == 1 else whose} overlap with it"
     return f"{text}."
 
@@ -185,11 +177,7 @@ def _best(facts: Facts) -> str:
         return f"The runs that converged did so{steps}{scored}." if steps else ""
     full = int(facts.settings["rate"].eq(1).sum())
     if full > 1:
-        which = (
-            f"all {words.count(total)}"
-            if full == total
-            else f"the {words.count(full)} of {words.count(total)}"
-        )
+        which = f"all {words.count(total)}" if full == total else f"the {words.count(full)} of {words.count(total)}"
         among = f"; it is the fastest of {which} settings without a failure"
     name = words.setting(best, setting_axes(facts.axes))
     rate = words.rate(best["converged"], best["n"])
@@ -235,9 +223,7 @@ def _killers(facts: Facts) -> str:
     if len(table) == 1:
         whom = words.plural(failed, "run")
         return f"The diagnosis of the {whom} that did not converge is {table['diagnosis'].iloc[0]}."
-    parts = [
-        f"{row.diagnosis} {words.percent(row.share)} ({words.count(row.n)})" for row in table.itertuples()
-    ]
+    parts = [f"{row.diagnosis} {words.percent(row.share)} ({words.count(row.n)})" for row in table.itertuples()]
     return f"What stopped the {words.count(failed)} runs that did not converge: {words.join(parts)}."
 
 
@@ -275,9 +261,7 @@ def _window(facts: Facts) -> str:
         edge = {0: "", 1: f", the {' and '.join(ends)}est tried", 2: ", all that was tried"}[len(ends)]
         gaps = f", with {words.plural(wide['gaps'], 'gap')}" if wide["gaps"] else ""
         text += "; the widest range in which at least half converge is that of "
-        text += (
-            f"{words.setting(wide, facts.main)}: {words.span(wide['lowest'], wide['highest'])}{edge}{gaps}"
-        )
+        text += f"{words.setting(wide, facts.main)}: {words.span(wide['lowest'], wide['highest'])}{edge}{gaps}"
     return f"{text}."
 
 
@@ -292,9 +276,7 @@ def _saturation(facts: Facts) -> str:
     share = final_hidden_share(facts.layers, facts.runs, ["saturated_low", "saturated_high"])
     table = mean_share(share[picked], facts.runs[picked], ["activation"]).sort_values("mean", kind="stable")
     most, least = table.iloc[-1], table.iloc[0]
-    text = (
-        f"Of all pre-activations in hidden layers of {most['activation']}, {words.percent(most['mean'])} are "
-    )
+    text = f"Of all pre-activations in hidden layers of {most['activation']}, {words.percent(most['mean'])} are "
     text += f"saturated at the end{_interval(most)}"
     if len(table) > 1:
         text += f", the most among activations that flatten on both sides; with {least['activation']} it is "
@@ -303,7 +285,9 @@ def _saturation(facts: Facts) -> str:
 
 
 def _dead(facts: Facts) -> str:
-    table = dead_units(facts.layers, facts.runs, ["activation"], facts.rate)
+    # Units that zeros never told apart are all dead or none: they would drown what the learning rate does.
+    runs = facts.runs[fates(facts.runs).ne("symmetric")]
+    table = dead_units(facts.layers, runs, ["activation"], facts.rate)
     if table.empty:
         return ""
     worst = table.loc[table["mean"].idxmax()]
@@ -311,9 +295,7 @@ def _dead(facts: Facts) -> str:
         return "No hidden unit is dead at the end."
     if worst["mean"] < 0.02:
         most = f"{words.percent(worst['mean'])}{_interval(worst)}"
-        return (
-            f"Hidden units hardly die: the share dead at the end is at most {most} in every group compared."
-        )
+        return f"Hidden units hardly die: the share dead at the end is at most {most} in every group compared."
     at = f" at {words.axis_value(facts.rate, worst[facts.rate])}" if facts.rate else ""
     text = f"Of the hidden units of {worst['activation']}{at}, {words.percent(worst['mean'])} are dead at the end"
     text += _interval(worst)
@@ -321,8 +303,9 @@ def _dead(facts: Facts) -> str:
     if facts.rate and len(peers) > 1:
         least = peers.loc[peers["mean"].idxmin()]
         text += f"; at {words.value(least[facts.rate])} it is {words.percent(least['mean'])}"
-    gone = len(facts.runs) - int(table["n"].sum())
-    return f"{text}{' (runs that ended non-finite are not counted)' if gone else ''}."
+    left_out = ["symmetric runs"] if len(runs) < len(facts.runs) else []
+    left_out += ["runs that ended non-finite"] if table["n"].sum() < len(runs) else []
+    return f"{text}{f' (not counting {words.join(left_out)})' if left_out else ''}."
 
 
 def _flow(facts: Facts) -> str:
@@ -337,11 +320,7 @@ def _flow(facts: Facts) -> str:
     if alive.empty:
         return f"{text}exactly 0 in the median run: no weight of that layer can move."
     weak, strong = alive.iloc[0], alive.iloc[-1]
-    ends = (
-        f" (median; 95% interval {words.span(weak['ratio_low'], weak['ratio_high'])})"
-        if len(measured) > 1
-        else ""
-    )
+    ends = f" (median; 95% interval {words.span(weak['ratio_low'], weak['ratio_high'])})" if len(measured) > 1 else ""
     text += f"{words.number(weak['ratio'])} times that at the output layer{ends}"
     if len(table) > 1:
         text += f" with {words.setting(weak, facts.main)}"
@@ -349,9 +328,7 @@ def _flow(facts: Facts) -> str:
         ends = words.span(strong["ratio_low"], strong["ratio_high"])
         text += f", {words.number(strong['ratio'])} times ({ends}) with {words.setting(strong, facts.main)}"
     if len(lost):
-        name = (
-            words.setting(lost.iloc[0], facts.main) if len(lost) == 1 else words.plural(len(lost), "choice")
-        )
+        name = words.setting(lost.iloc[0], facts.main) if len(lost) == 1 else words.plural(len(lost), "choice")
         text += f", and exactly 0 with {name}"
     return f"{text}."
 

@@ -1,0 +1,244 @@
+"""The page: numbers as pandas gives them, hostile names as text, alt text, size, no network, no script."""
+
+from __future__ import annotations
+
+import html
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_results import fake_results, variant
+from PIL import Image
+
+import gradsim
+from gradsim import analysis
+from gradsim.analysis import words
+from gradsim.errors import UsageError
+from gradsim.report import report
+
+VOID = {"meta", "img", "source", "br", "link", "input"}
+BAD = "<script>alert(1)</script>"
+AXES = {
+    "activation": ["tanh", BAD],
+    "initializer": ["zeros", "$x^2$ & \"_'\\</table>"],
+    "learning_rate": [0.01, 0.1, 1.0],
+    "seed": list(range(4)),
+}
+
+
+class Page(HTMLParser):
+    """A page taken apart: elements, text, tables; fails on a tag that does not close."""
+
+    def __init__(self, path: Path):
+        super().__init__(convert_charrefs=True)
+        self.source = path.read_text(encoding="utf-8")
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.tables: list[list[list[str]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(self.source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+        if self.open and self.open[-1] in ("td", "th"):
+            self.tables[-1][-1][-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> tuple[object, Path]:
+    results = fake_results(tmp_path_factory.mktemp("results"), AXES, dataset="<b>data</b>")
+    results.campaign.name = "<img src=x onerror=alert(1)>"
+    results.info["command"] = "gradsim run '</pre><script>'"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradsim.report.page.SCREEN_DPI", 60)
+        return results, report(results)
+
+
+@pytest.fixture(scope="module")
+def page(written) -> Page:
+    return Page(written[1])
+
+
+def test_page_and_figures_lie_where_they_belong(written):
+    results, path = written
+    assert path == results.path / "report" / "index.html"
+    pictures = sorted((path.parent / "figures").glob("*.png"))
+    assert {"convergence", "fates", "gradient_flow", "loss_curves", "saturation"} <= {p.stem for p in pictures}
+    for picture in pictures:
+        with Image.open(picture) as image:
+            assert round(image.info["dpi"][0]) == 200
+            assert image.width > 800
+        assert picture.with_suffix(".csv").stat().st_size > 0
+    assert not list(path.parent.glob(".*"))
+
+
+def test_page_is_small_and_complete_without_network_or_script(written, page):
+    assert written[1].stat().st_size < 5_000_000
+    assert "script" not in {tag for tag, _ in page.elements}
+    assert not re.search(r"(?:src|href|srcset)=\"(?:https?:)?//", page.source)
+    assert "@import" not in page.source
+    assert "url(" not in page.source
+    for image in page.all("img") + page.all("source"):
+        assert (image.get("src") or image["srcset"]).startswith("data:image/png;base64,")
+
+
+def test_every_image_tells_its_finding(page):
+    images = page.all("img")
+    assert len(images) >= 8
+    for image in images:
+        assert len(image["alt"]) > 40
+        assert "  " not in image["alt"]
+        assert int(image["width"]) > 0
+        assert int(image["height"]) > 0
+    assert len({image["alt"] for image in images}) == len(images)
+    assert len(page.all("source")) == len(images)
+
+
+def test_links_lead_somewhere_and_ids_are_unique(written, page):
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for link in page.all("a"):
+        if link["href"].startswith("#"):
+            assert link["href"][1:] in ids
+        else:
+            assert (written[1].parent / link["href"]).is_file()
+    labels = [attributes["aria-labelledby"] for _, attributes in page.elements if "aria-labelledby" in attributes]
+    assert set(labels) <= set(ids)
+
+
+def test_first_screen_holds_question_findings_and_settings(written, page):
+    results, _ = written
+    text = page.text
+    assert "Which combination of activation, initializer and learning rate trains a network of 5 hidden layers" in text
+    assert "48 networks" in text
+    for sentence in analysis.findings(results):
+        assert " ".join(sentence.split()) in text
+    verdict = text[: text.index("Numbers behind this figure")]
+    assert "Best setting" in verdict
+    assert "Recommended" in text
+    assert "Hopeless" in text
+
+
+def test_tables_equal_pandas(written, page):
+    results, path = written
+    runs = results.runs
+    rows = {tuple(row[:2]): row[2:] for row in page.tables[0]}
+    converged = runs["outcome"].eq("converged").groupby([runs["activation"], runs["initializer"]])
+    for (activation, initializer), group in converged:
+        shown = rows[(activation, initializer)]
+        assert shown[:3] == [words.count(len(group)), words.count(group.sum()), words.percent(group.mean())]
+    stored = pd.read_csv(path.parent / "figures" / "convergence.csv")
+    assert stored["converged"].sum() == runs["outcome"].eq("converged").sum()
+    losses = pd.read_csv(path.parent / "figures" / "loss_by_learning_rate.csv").set_index(
+        ["activation", "initializer", "learning_rate"]
+    )
+    lost = runs["outcome"].eq("diverged")
+    direct = runs["final_loss"].where(~lost, np.inf).groupby([runs[name] for name in losses.index.names]).median()
+    assert np.allclose(losses["loss"].sort_index(), direct.sort_index(), rtol=1e-12)
+
+
+def test_outcomes_and_diagnoses_equal_pandas(written, page):
+    runs = written[0].runs
+    for outcome, n in runs["outcome"].value_counts().items():
+        assert re.search(rf"{outcome} {re.escape(words.percent(n / len(runs)))} {n}\b", page.text)
+    failed = runs[runs["outcome"] != "converged"]
+    for diagnosis, n in failed["diagnosis"].value_counts().items():
+        row = next(row for table in page.tables for row in table if row[0] == diagnosis and len(row) == 7)
+        assert row[1:3] == [words.count(n), words.percent(n / len(failed))]
+        assert row[3] in set(failed.loc[failed["diagnosis"] == diagnosis, "run_id"])
+
+
+def test_methods_say_how_it_was_made(page):
+    for part in ("numba 0.68.0", "an imagined processor, 2 cores", "141 s"):
+        assert part in page.text
+    assert "4 values, 0 to 3" in page.text
+    assert "[grid]" in page.text
+
+
+def test_page_shows_no_missing_values(page):
+    assert not re.search(r"\b(nan|None|<NA>|NaT|inf)\b", page.text)
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Figures of few pixels, for pages that are read and not looked at."""
+    monkeypatch.setattr("gradsim.report.page.PRINT_DPI", 50)
+    monkeypatch.setattr("gradsim.report.page.SCREEN_DPI", 50)
+
+
+@pytest.mark.usefixtures("coarse")
+def test_same_results_same_page(tmp_path):
+    results = fake_results(tmp_path, {"seed": [0, 1]}, depth=0)
+    again = report(results, tmp_path / "again")
+    assert again == tmp_path / "again" / "index.html"
+    first = again.read_bytes()
+    assert report(results, tmp_path / "again").read_bytes() == first
+    assert b"no hidden layer" in first
+    assert b"The learning rate was not an axis of this campaign (0.1)" in first
+
+
+def test_hostile_names_are_text(written, page):
+    assert not {tag for tag, _ in page.elements} & {"script", "b-data", "iframe"}
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert html.escape(BAD) in page.source
+    for name in (BAD, AXES["initializer"][1], written[0].campaign.name, written[0].info["command"], "on <b>data</b>?"):
+        assert " ".join(name.split()) in page.text
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize("name", ["rates by layer", "one diverged"])
+def test_awkward_campaigns_have_a_page(name, tmp_path):
+    results = variant(name, tmp_path)
+    page = Page(report(results))
+    assert not re.search(r"\b(nan|None\b(?! of)|<NA>|inf)\b", page.text)
+    assert len(page.all("img")) == len(page.all("figure"))
+    for figure in (Path(results.path) / "report" / "figures").glob("*.png"):
+        with Image.open(figure) as image:
+            assert len(image.convert("L").getcolors(1 << 16)) > 1
+
+
+def test_a_campaign_without_runs_has_a_page(tmp_path):
+    results = fake_results(tmp_path, {"seed": [0]})
+    results.runs, results.layers, results.curves = (f.iloc[:0] for f in (results.runs, results.layers, results.curves))
+    assert "No run has finished yet" in Page(report(results)).text
+
+
+def test_unwritable_directory_is_a_usage_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="cannot be written there") as caught:
+        report(fake_results(tmp_path, {"seed": [0]}), tmp_path / "file")
+    assert "\n" not in str(caught.value)
+
+
+def test_package_and_function_are_both_called_report(tmp_path):
+    results = fake_results(tmp_path, {"seed": [0]})
+    results.runs = results.runs.iloc[:0]
+    for _ in range(2):
+        assert gradsim.report(results).is_file()
