@@ -248,11 +248,16 @@ def loss_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Figure:
     return _finish(panels, axes, title, ("step", "median batch loss, quartiles shaded"), ax)
 
 
+# Least over largest error signal that the gradient flow's axis shows.
+FLOW_SPAN = 1e-12
+
+
 @styled
 def gradient_flow(flow: pd.DataFrame) -> Figure:
     """delta_rms by layer at start and end, from `analysis.gradient_flow`; start left, end right, a row a panel.
 
-    A median of exactly 0 has no place on a log axis: it stands on the lower edge as a hollow mark.
+    The axis spans at most twelve decades, twice what counts as vanishing: what lies below, 0 included, stands on the
+    lower edge as a hollow mark, so that one dead setting does not flatten all others.
     """
     title = "Error signal by layer, at the start and at the end"
     if flow.empty:
@@ -266,17 +271,18 @@ def gradient_flow(flow: pd.DataFrame) -> Figure:
     low, high = padded(rows["median"])
     if np.isnan(low):
         low, high = 1e-3, 1.0
-    none = bool(rows["median"].eq(0).any())
+    low = max(low, high * FLOW_SPAN)
+    none = bool(rows["median"].lt(low).any())
     low = low / (high / low) ** 0.05 if none else low
 
     def draw(one: Axes, cell: pd.DataFrame, pen: Pen, _: int) -> None:
         x, y = cell["layer"].to_numpy(float), cell["median"].to_numpy(float)
-        one.plot(x, np.where(y > 0, y, np.nan), **pen.line(), zorder=3)
+        one.plot(x, np.where(y > low, y, np.nan), **pen.line(), zorder=3)
         quartiles = [np.clip(cell[name].to_numpy(float), low / 10, None) for name in ("q25", "q75")]
-        one.fill_between(x, *quartiles, where=y > 0, color=pen.color, alpha=0.12, linewidth=0)
-        if (y == 0).any():  # an empty unclipped line would count as lying at the figure's corner
+        one.fill_between(x, *quartiles, where=y > low, color=pen.color, alpha=0.12, linewidth=0)
+        if (y <= low).any():  # an empty unclipped line would count as lying at the figure's corner
             hollow = {"marker": pen.marker, "linestyle": "", "markerfacecolor": "none", "color": pen.color}
-            one.plot(x[y == 0], np.full((y == 0).sum(), low), clip_on=False, zorder=4, **hollow)
+            one.plot(x[y <= low], np.full((y <= low).sum(), low), clip_on=False, zorder=4, **hollow)
 
     for (_, column), one in np.ndenumerate(grid):
         _flow_axes(one, flow, (low, high), ("start", "end")[column])
@@ -286,7 +292,7 @@ def gradient_flow(flow: pd.DataFrame) -> Figure:
         if not one.lines:
             say(one, "no run is finite here")
     if none:
-        panels.note = f"{panels.note} Hollow marks on the lower edge: exactly 0.".strip()
+        panels.note = f"{panels.note} Hollow marks on the lower edge: 0, or too small for the axis.".strip()
     names = ("layer (0 = first)", "median delta_rms, quartiles shaded")
     return _finish(panels, grid.ravel().tolist(), title, names, None)
 
