@@ -47,4 +47,6 @@ def relu(z):
 )
 def leaky_relu(z, slope):
     """Leaky rectified linear unit; the slope at 0 is that of the negative side."""
-    return where(z > 0, z, slope * z), where(z > 0, 1, where(z <= 0, slope, z)), where(z > 0, 0, z)
+    # A slope of 0 has the limit 0 at -inf, where 0 * z is NaN.
+    low = where((slope == 0) & (z < 0), 0, slope * z)
+    return where(z > 0, z, low), where(z > 0, 1, where(z <= 0, slope, z)), where(z > 0, 0, z)
