@@ -1,12 +1,13 @@
 """The one place that knows Numba's options, flags and the disk cache.
 
 Compiled code is kept on disk, one file a function, named by a digest of everything it depends on: the package's
-kernel sources, the function and whatever functions it refers to, types, options, Python, Numba and the processor. An edited
+kernel sources, the function and whatever it refers to, types, options, Python, Numba and the processor. An edited
 formula therefore never meets a stale kernel, and two processes that write at once write the same bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -14,10 +15,11 @@ import pickle
 import sys
 import tempfile
 import types as pytypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numba
+import numpy as np
 from numba.core import compiler
 from numba.core.caching import _Cache
 from numba.core.ccallback import CFunc
@@ -71,27 +73,19 @@ def package_digest() -> bytes:
 
 
 def function_digest(func: Callable) -> bytes:
-    """Digest of a function's code and of the functions and constants it reaches through globals and closures.
+    """Digest of a function's code and of whatever it reaches: closures, defaults, globals, also through modules.
 
-    The package's own functions stand by name (`package_digest` covers their text), a user's by their byte code.
+    The package's own functions stand by name, code and closure (`package_digest` covers what they call), a user's by
+    everything that their byte code names.
     """
     h = hashlib.sha256()
     seen: set[int] = set()
 
     def visit(value: object) -> None:
         if isinstance(value, pytypes.FunctionType):
-            if id(value) in seen:
-                return
-            seen.add(id(value))
-            h.update(f"{value.__module__}.{value.__qualname__}".encode())
-            visit(value.__code__)
-            for cell in value.__closure__ or ():
-                visit(cell.cell_contents)
-            if not (value.__module__ or "").startswith("gradsim."):
-                for name in sorted(_global_names(value.__code__)):
-                    if name in value.__globals__:
-                        h.update(name.encode())
-                        visit(value.__globals__[name])
+            if id(value) not in seen:
+                seen.add(id(value))
+                visit_function(value)
         elif isinstance(value, pytypes.CodeType):
             h.update(value.co_code + repr(value.co_names).encode())
             for constant in value.co_consts:
@@ -99,22 +93,46 @@ def function_digest(func: Callable) -> bytes:
         elif isinstance(value, tuple):
             for item in value:
                 visit(item)
-        elif hasattr(value, "py_func"):
-            visit(value.py_func)
+        elif isinstance(value, np.ndarray | np.generic):
+            h.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
         elif isinstance(value, int | float | complex | str | bytes | bool | None):
             h.update(repr(value).encode())
+        elif (inner := getattr(value, "py_func", None) or getattr(value, "_defn", None)) is not None:
+            visit(inner)  # a dispatcher's function, an intrinsic's definition
         else:
             h.update(f"{type(value).__module__}.{getattr(value, '__name__', type(value).__qualname__)}".encode())
+
+    def visit_function(function: pytypes.FunctionType) -> None:
+        h.update(f"{function.__module__}.{function.__qualname__}".encode())
+        visit(function.__code__)
+        visit(function.__defaults__ or ())
+        visit(tuple((function.__kwdefaults__ or {}).items()))
+        for cell in function.__closure__ or ():
+            visit(cell.cell_contents)
+        if not (function.__module__ or "").startswith("gradsim."):
+            names = sorted(_names(function.__code__))
+            visit_names(function.__globals__, names)
+
+    def visit_names(namespace: Mapping[str, object], names: list[str]) -> None:
+        for name in names:
+            if name in namespace:
+                h.update(name.encode())
+                value = namespace[name]
+                visit(value)
+                if isinstance(value, pytypes.ModuleType) and id(value) not in seen:
+                    seen.add(id(value))
+                    visit_names(vars(value), names)
 
     visit(func)
     return h.digest()
 
 
-def _global_names(code: pytypes.CodeType) -> set[str]:
+def _names(code: pytypes.CodeType) -> set[str]:
+    """Globals and attributes that byte code refers to."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, pytypes.CodeType):
-            names |= _global_names(constant)
+            names |= _names(constant)
     return names
 
 
@@ -161,7 +179,8 @@ class DiskCache(_Cache):
             temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
             os.replace(temporary, path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def enable(self) -> None:
         """Always enabled."""

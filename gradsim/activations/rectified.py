@@ -38,7 +38,6 @@ def relu(z):
 @pointwise(
     r"\max(0, z) + a \min(0, z)",
     parameters={"slope": Parameter(0.01, -1e6, 1e6)},
-    zero_centered=True,
     monotonic=True,
     smoothness=0,
     kinks=(0.0,),

@@ -49,10 +49,15 @@ def register(act: Activation) -> None:
     """Enter an activation in the table; the same function may be entered again (a notebook cell run twice)."""
     for key in (act.name, *act.aliases):
         holder = ACTIVATIONS.get(_ALIASES.get(key, key))
-        if holder is not None and holder.function.__qualname__ != act.function.__qualname__:
+        if holder is not None and _place(holder) != _place(act):
             raise UsageError(f"activation name {key!r} is taken by {holder.name!r}")
     ACTIVATIONS[act.name] = act
     _ALIASES.update(dict.fromkeys(act.aliases, act.name))
+
+
+def _place(act: Activation) -> tuple[str, str]:
+    """Where a formula is defined."""
+    return act.function.__module__, act.function.__qualname__
 
 
 def ensure_registered(act: Activation) -> None:
@@ -68,6 +73,8 @@ def get(name: str | Activation, **values: object) -> Activation:
     """
     if isinstance(name, Activation):
         act = name
+    elif not isinstance(name, str):
+        raise UsageError(f"activation {name!r}: must be a name or an Activation")
     else:
         act = ACTIVATIONS.get(_ALIASES.get(name, name))
     if act is None:

@@ -15,7 +15,6 @@ _INV_SQRT_PI = 0.5641895835477563
     r"z \text{ if } z > 0 \text{ else } \alpha (e^z - 1)",
     parameters={"alpha": Parameter(1.0, 0.0, 1e6)},
     range=(-1.0, float("inf")),
-    zero_centered=True,
     monotonic=True,
     smoothness=1,
     saturates="low",

@@ -27,7 +27,7 @@ from numba import njit, types
 
 from gradsim import jit
 from gradsim.errors import UsageError, did_you_mean
-from gradsim.lanes import LANES, as_lanes, lane, lane_count, single, store, tuple_loader
+from gradsim.lanes import LANES, as_lanes, lane, lane_count, single, store, tuple_as_lanes, tuple_loader
 from gradsim.lanes import load as load_lanes
 from gradsim.parameters import Parameter as BaseParameter
 
@@ -58,7 +58,7 @@ class Activation:
         parameters: name -> Parameter, in the order the function takes them.
         values: the parameters' present values.
         range: closure of the set of values.
-        zero_centered: whether 0 lies inside the range and f(0) = 0.
+        zero_centered: whether the outputs are centered on 0 where the inputs are: f(-z) = -f(z).
         monotonic: whether f never decreases.
         smoothness: k if f is k times continuously differentiable (inf for smooth, -1 for discontinuous).
         saturates: on which side the slope tends to 0: "none", "low", "high" or "both".
@@ -273,7 +273,7 @@ def _scalar(function: Callable) -> Callable:
 
     def scalar(z, *parameters):
         x = single(z)
-        result = formula(x, *parameters)
+        result = formula(x, *tuple_as_lanes(parameters, x))
         return lane(as_lanes(result[0], x), 0), lane(as_lanes(result[1], x), 0)
 
     return njit(error_model="numpy", fastmath=set(jit.FORMULA_FASTMATH))(scalar)

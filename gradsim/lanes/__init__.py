@@ -11,6 +11,7 @@ from gradsim.lanes.memory import (
     pointer,
     spread,
     store,
+    tuple_as_lanes,
     tuple_loader,
 )
 from gradsim.lanes.vector import (
@@ -66,6 +67,7 @@ __all__ = [
     "spread",
     "sqrt",
     "store",
+    "tuple_as_lanes",
     "tuple_loader",
     "where",
     "widen",

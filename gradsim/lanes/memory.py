@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from gradsim.lanes.vector import ALIGNMENT, LANES, Lanes, lanes_of, splat
@@ -142,6 +143,21 @@ def as_lanes(typingctx, x, like):
         return context.cast(builder, args[0], x, like)
 
     return like(x, like), codegen
+
+
+@intrinsic
+def tuple_as_lanes(typingctx, values, like):
+    """A tuple of numbers as a tuple of lanes of the type of `like`."""
+    if not isinstance(like, Lanes) or not isinstance(values, types.BaseTuple):
+        return None
+    result = types.UniTuple(like, len(values))
+
+    def codegen(context, builder, sig, args):
+        items = cgutils.unpack_tuple(builder, args[0], len(values))
+        cast = [context.cast(builder, v, kind, like) for v, kind in zip(items, values, strict=True)]
+        return context.make_tuple(builder, result, cast)
+
+    return result(values, like), codegen
 
 
 def tuple_loader(count: int):
