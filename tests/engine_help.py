@@ -9,7 +9,7 @@ from functools import cached_property
 import naive
 import numpy as np
 
-from gradsim.activations import ACTIVATIONS, get
+from gradsim.activations import get
 from gradsim.engine.network import Architecture, lanes_array, split_parameters
 from gradsim.engine.probe import STATISTICS
 from gradsim.engine.train import FINAL, Networks, Records, Samples, Task, saturation_limits
@@ -222,7 +222,3 @@ def relative_error(got: list, wanted: list) -> float:
         if a is not None or b is not None:
             worst = max(worst, np.abs(a - b).max() / np.abs(b).max())
     return worst
-
-
-def every_activation() -> list[str]:
-    return list(ACTIVATIONS)

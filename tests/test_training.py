@@ -7,13 +7,13 @@ import itertools
 import naive
 import numpy as np
 import pytest
-from engine_help import CHECKPOINTS, TOLERANCE, Setup, Trained, every_activation, relative_error
+from activation_help import NAMES
+from engine_help import CHECKPOINTS, TOLERANCE, Setup, Trained, relative_error
 
 from gradsim.engine.arrays import train_arrays
 from gradsim.losses import LOSSES
 from gradsim.optimizers import OPTIMIZERS
 
-NAMES = every_activation()
 every_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
