@@ -8,9 +8,22 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+import warnings
 from collections.abc import Mapping
 
 from gradsim.errors import UsageError, did_you_mean
+
+# Where floating-point numbers of both precisions are far from their end: Python's own integers have none.
+LARGEST = 10**30
+
+
+def short(value: object) -> str:
+    """`repr(value)` on one line, cut at 80 characters, for messages."""
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # an integer of over 4300 digits, lists within lists without end
+        text = f"a value of type {type(value).__name__}, too large to show"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +44,12 @@ class Choice:
             return self.name
         return f"{self.name}({', '.join(f'{k}={_written(v)}' for k, v in self.params)})"
 
+    @property
+    def key(self) -> tuple:
+        """Hashable, and equal for equal choices; what has no plain value, such as an array, stands by its identity."""
+        plain = str | int | float | None
+        return self.name, tuple((k, v if isinstance(v, plain) else ("id", id(v))) for k, v in self.params)
+
     def having(self, **values: object) -> Choice:
         """With these parameters set, others kept."""
         return Choice(self.name, tuple((self.values | values).items()))
@@ -38,7 +57,7 @@ class Choice:
 
 def _written(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return repr(value)
 
 
@@ -56,20 +75,23 @@ def parse(value: object, key: str) -> Choice:
         return Choice(call[1], tuple(_arguments(call[2], value, key).items()))
     if isinstance(value, Mapping):
         if not isinstance(value.get("name"), str):
-            raise UsageError(f"{key}: the table {dict(value)!r} needs a 'name', as in {{name = \"normal\", std = 1}}")
+            raise UsageError(f'{key} = {short(dict(value))}: needs a name, as in {{name = "normal", std = 1}}')
         return Choice(value["name"], tuple((k, v) for k, v in value.items() if k != "name"))
-    raise UsageError(f'{key}: {value!r} is not a name, "name(parameter=value)" or a table with a name')
+    raise UsageError(f'{key} = {short(value)}: must be a name, "name(parameter=value)" or a table with a name')
 
 
 def _arguments(text: str, value: str, key: str) -> dict[str, object]:
     """The keyword arguments between the parentheses: literals only, nothing is evaluated."""
     try:
-        call = ast.parse(f"f({text})", mode="eval").body
-        if call.args or not isinstance(call, ast.Call) or any(k.arg is None for k in call.keywords):
-            raise ValueError
-        return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python's parser, about text that is then refused
+            call = ast.parse(f"f({text})", mode="eval").body
+            names = [k.arg for k in call.keywords]
+            if not isinstance(call, ast.Call) or call.args or None in names or len(set(names)) < len(names):
+                raise ValueError
+            return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
-        raise UsageError(f'{key}: {value!r} cannot be read; the form is "name(parameter=number, ...)"') from None
+        raise UsageError(f'{key} = {short(value)}: cannot be read; the form is "name(parameter=number, ...)"') from None
 
 
 def look_up(choice: Choice, table: Mapping[str, object], key: str, noun: str) -> object:
@@ -79,18 +101,21 @@ def look_up(choice: Choice, table: Mapping[str, object], key: str, noun: str) ->
     aliases = {alias: entry for entry in table.values() for alias in getattr(entry, "aliases", ())}
     if choice.name in aliases:
         return aliases[choice.name]
-    hint = did_you_mean(choice.name, [*table, *aliases], count=3)
-    raise UsageError(f"{key}: unknown {noun} {choice.name!r}{hint}")
+    names = [*table, *aliases]
+    near = next((n for n in names if n.lower() == choice.name.lower()), choice.name[:100])
+    raise UsageError(f"{key}: unknown {noun} {short(choice.name)}{did_you_mean(near, names, count=3)}")
 
 
 def complete(choice: Choice, entry: object, key: str, noun: str) -> Choice:
     """The choice under the entry's own name with every parameter of it, checked, defaults filled in."""
-    owner = f"{key}: {noun} {entry.name!r}"
-    for name in choice.values:
-        if name not in entry.parameters:
-            hint = did_you_mean(name, entry.parameters) if entry.parameters else "; it takes none"
-            raise UsageError(f"{owner} has no parameter {name!r}{hint}")
+    owner = f"{key} = {entry.name!r}" if key == noun else f"{key}: {noun} {entry.name!r}"
     given = choice.values
+    for name, value in given.items():
+        if name not in entry.parameters:
+            hint = did_you_mean(str(name)[:100], entry.parameters) if entry.parameters else "; it takes none"
+            raise UsageError(f"{owner} has no parameter {short(name)}{hint}")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise UsageError(f"{owner}: parameter {name!r} is {short(value)}; allowed: numbers up to 1e30 in magnitude")
     filled = {n: p.check(owner, n, given.get(n, p.default)) for n, p in entry.parameters.items()}
     return Choice(entry.name, tuple(filled.items()))
 

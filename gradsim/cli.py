@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     help="Train thousands of small neural networks side by side: who converged, saturated, died or diverged, and why.",
 )
 
-Threads = Annotated[Optional[int], typer.Option("--threads", "-t", help="Worker threads; all cores by default.")]  # noqa: UP045
+Threads = Annotated[int | None, typer.Option("--threads", "-t", help="Worker threads; all cores by default.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Leave the report out.")]
@@ -33,8 +33,10 @@ Directory = Annotated[Path, typer.Argument(help="A results directory that gradsi
 
 def main() -> None:
     """Entry point of the console script: errors become one line and an exit status."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without "×" still gets the rest
     try:
-        app()
+        status = app(args=sys.argv[1:] or ["--help"], prog_name="gradsim", standalone_mode=False)
     except UsageError as error:
         _fail(error, 2)
     except GradsimError as error:
@@ -42,22 +44,30 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
+    except OSError as error:
+        _fail(f"{error.filename or 'error'}: {error.strerror or error}", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # no mistake in the command line, but one of ours
+            raise
+        context = getattr(error, "ctx", None)
+        helping = f"; see {context.command_path} --help" if context is not None else ""
+        _fail(f"{error.format_message().rstrip('.')}{helping}", error.exit_code)
+    if status == 130:
         print("gradsim: interrupted; finished shards are kept, and the same command goes on", file=sys.stderr)
-        raise SystemExit(130) from None
+    raise SystemExit(status or 0)
 
 
-def _fail(error: Exception, status: int) -> None:
-    print(f"gradsim: {error}", file=sys.stderr)
+def _fail(error: Exception | str, status: int) -> None:
+    print(f"gradsim: {' '.join(str(error).split())}", file=sys.stderr)
     raise SystemExit(status) from None
 
 
 @app.command()
 def run(
     file: Annotated[Path, typer.Argument(help="A campaign in TOML.", metavar="FILE")],
-    out: Annotated[
-        Optional[Path], typer.Option("--out", "-o", help="Results directory; results/NAME by default.")
-    ] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results directory; results/NAME by default.")] = None,
     threads: Threads = None,
     quiet: Quiet = False,
     no_report: NoReport = False,
@@ -119,12 +129,12 @@ def _run(campaign, path: Path, threads: int | None, quiet: bool, no_report: bool
 
 def _estimate(campaign, threads: int | None) -> str:
     """One line before the start: how many runs, of what, for how long."""
-    import os
-
     from gradsim.progress import duration
+    from gradsim.runner import threads_of
 
     plan = campaign.plan
-    seconds = plan.nominal_seconds() / (threads or os.cpu_count() or 1)
+    plan.check_data()
+    seconds = plan.nominal_seconds() / threads_of(threads)
     return f"{campaign.name}: {plan.size:,} networks {plan.describe_networks()}, about {duration(seconds)}"
 
 

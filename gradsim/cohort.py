@@ -8,28 +8,37 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 from collections import OrderedDict
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsim import datasets
 from gradsim.activations import ACTIVATIONS
 from gradsim.activations.spec import Activation
-from gradsim.campaign import LOSS_AUTO, Campaign, RunFields
 from gradsim.choices import Choice
 from gradsim.datasets import Dataset
 from gradsim.engine.network import Architecture
+from gradsim.engine.probe import STATISTICS
 from gradsim.engine.random import STREAM_BATCHES, permutation
 from gradsim.engine.train import Samples, Task
 from gradsim.errors import UsageError
+from gradsim.fields import LOSS_AUTO, RunFields
 from gradsim.lanes import LANES
 from gradsim.losses import LOSSES
+
+if TYPE_CHECKING:
+    from gradsim.campaign import Campaign
 
 # Nominal speed of one thread, for the size of shards only: flops a second, and seconds an activation or a step.
 _FLOPS = {"float32": 45e9, "float64": 22e9}
 _SECONDS_PER_ACTIVATION, _SECONDS_PER_STEP = 0.5e-9, 1e-6
 _MAX_CACHED_DATASETS = 16
+# Indices of all batches are held at once, 8 bytes each; weights of a group, their gradients and states too.
+MAX_BATCH_INDICES = 100_000_000
+MAX_PARAMETERS = 20_000_000
 
 
 # --- which runs belong together -------------------------------------------------------------------
@@ -47,23 +56,18 @@ def layer_rates(cell: RunFields) -> tuple[float, ...]:
     return cell.learning_rate if len(cell.learning_rate) == layers else cell.learning_rate * layers
 
 
-def _hashable(choice: Choice) -> tuple:
-    return choice.name, tuple(
-        (k, v if isinstance(v, str | int | float | bool | None) else id(v)) for k, v in choice.params
-    )
-
-
-def data_key(cell: RunFields, what: str) -> tuple:
-    key = (_hashable(cell.dataset), cell.scaling, cell.test_fraction, cell.data_seed)
-    if what == "batches":
-        return (*key, cell.batch_size, cell.steps)
-    return (*key, cell.dtype, cell.loss)
+def data_key(cell: RunFields, what: str = "split") -> tuple:
+    """Equal for runs with the same split; what = "data": the same arrays too; "batches": the same batches too."""
+    key = (cell.dataset.key, cell.scaling, cell.test_fraction, cell.data_seed)
+    extra = {"split": (), "data": (cell.dtype,), "batches": (cell.batch_size, cell.steps)}
+    return key + extra[what]
 
 
 def cohort_key(cell: RunFields) -> tuple:
     """Equal for runs that may sit in one group."""
     return (
         data_key(cell, "data"),
+        cell.loss,
         cell.batch_size,
         cell.steps,
         cell.widths,
@@ -75,15 +79,15 @@ def cohort_key(cell: RunFields) -> tuple:
 
 # --- data -----------------------------------------------------------------------------------------
 
-_datasets: OrderedDict[tuple, tuple[Choice, Dataset]] = OrderedDict()
+_datasets: OrderedDict[tuple, tuple[Choice, object, Dataset]] = OrderedDict()
 _datasets_lock = Lock()
 
 
 def dataset_of(cell: RunFields) -> Dataset:
     """The data of a run, split and scaled; kept for the next run on the same data."""
-    key = data_key(cell, "data")[:4]
+    key, version = data_key(cell), _file_version(cell.dataset)
     with _datasets_lock:
-        if key not in _datasets:
+        if key not in _datasets or _datasets[key][1] != version:
             prepared = datasets.prepare(
                 cell.dataset.name,
                 cell.dataset.values,
@@ -92,20 +96,36 @@ def dataset_of(cell: RunFields) -> Dataset:
                 data_seed=cell.data_seed,
             )
             # The choice is kept with it: it keeps a user's arrays, whose identity is in the key, alive.
-            _datasets[key] = (cell.dataset, prepared)
+            _datasets[key] = (cell.dataset, version, prepared)
             while len(_datasets) > _MAX_CACHED_DATASETS:
                 _datasets.popitem(last=False)
         _datasets.move_to_end(key)
-        return _datasets[key][1]
+        return _datasets[key][2]
 
 
-def loss_of(cell: RunFields, data: Dataset) -> str:
+def _file_version(choice: Choice) -> tuple[int, int] | None:
+    """What changes when the user saves a data file anew."""
+    if choice.name != "file":
+        return None
+    try:
+        found = os.stat(os.path.expanduser(choice.values["path"]))
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _called(cell: RunFields) -> str:
+    """What messages call the data."""
+    return str(cell.dataset.values.get("path") or cell.dataset.name)
+
+
+def loss_for(cell: RunFields, task: str) -> str:
     """The loss's name; "auto" is cross-entropy for classes and mean squared error for numbers."""
     if cell.loss == LOSS_AUTO:
-        return "softmax_cross_entropy" if data.task == "classification" else "mean_squared_error"
-    if data.task not in LOSSES[cell.loss].tasks:
-        allowed = ", ".join(name for name, loss in LOSSES.items() if data.task in loss.tasks)
-        raise UsageError(f"loss = {cell.loss!r}: {data.name} is {data.task}; allowed: {allowed}")
+        return "softmax_cross_entropy" if task == "classification" else "mean_squared_error"
+    if task not in LOSSES[cell.loss].tasks:
+        allowed = ", ".join(name for name, loss in LOSSES.items() if task in loss.tasks)
+        raise UsageError(f"loss = {cell.loss!r}: {_called(cell)} is {task}; allowed: {allowed}")
     return cell.loss
 
 
@@ -115,10 +135,25 @@ def batch_of(cell: RunFields, data: Dataset) -> int:
         return data.train_samples
     if cell.batch_size > data.train_samples:
         raise UsageError(
-            f"batch_size = {cell.batch_size}: {data.name} has {data.train_samples} training samples; "
+            f"batch_size = {cell.batch_size}: {_called(cell)} has {data.train_samples} training samples; "
             'give at most that, or "full"'
         )
     return cell.batch_size
+
+
+def check_with_data(cell: RunFields) -> None:
+    """Whether the data of a run can be had, and its loss, batches and network fit them. Raises UsageError."""
+    data = dataset_of(cell)
+    loss_for(cell, data.task)
+    batch = batch_of(cell, data)
+    if cell.batch_size != "full" and batch * cell.steps > MAX_BATCH_INDICES:
+        raise UsageError(
+            f"steps = {cell.steps}, batch_size = {batch}: {batch * cell.steps:,} samples to draw; "
+            f"at most {MAX_BATCH_INDICES:,} are allowed"
+        )
+    parameters = architecture_of(cell, data).parameter_count
+    if parameters > MAX_PARAMETERS:
+        raise UsageError(f"a network has {parameters:,} parameters; at most {MAX_PARAMETERS:,} are allowed")
 
 
 def batch_indices(campaign: Campaign, cell: RunFields) -> np.ndarray:
@@ -142,7 +177,7 @@ def targets_of(data: Dataset, y: np.ndarray) -> np.ndarray:
     return np.eye(data.outputs)[y] if y.ndim == 1 else y
 
 
-def data_arrays(campaign: Campaign, cell: RunFields) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def data_arrays(cell: RunFields) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """X_train, y_train, X_test, y_test in the run's precision; labels stay integers."""
     data = dataset_of(cell)
 
@@ -167,10 +202,12 @@ def _samples(data: Dataset, X: np.ndarray, y: np.ndarray, loss: str, dtype: np.d
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a cohort's networks cost: nominal seconds of a group on one thread, networks a group, flops a run."""
+    """What a cohort's networks cost: nominal seconds of a group on one thread, networks a group, bytes of a group's
+    weights and records, flops a run."""
 
     group_seconds: float
     lanes: int
+    group_bytes: int
     run_flops: float
 
 
@@ -191,18 +228,33 @@ def architecture_of(cell: RunFields, data: Dataset) -> Architecture:
     return Architecture((data.features, *cell.widths, data.outputs), activations, cell.bias)
 
 
-@functools.lru_cache(maxsize=10_000)
 def bound_activation(choice: Choice) -> Activation:
-    return ACTIVATIONS[choice.name].with_values(**choice.values)
+    """The activation with its parameters' values; the same object for the same choice."""
+    return _bound(ACTIVATIONS[choice.name], choice)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _bound(entry: Activation, choice: Choice) -> Activation:
+    # The entry is part of the key: a user may define an activation anew under its old name.
+    return entry.with_values(**choice.values)
 
 
 def cohort_cost(campaign: Campaign, cell: RunFields) -> Cost:
+    """Nominal figures; they depend on the campaign alone, never on the machine."""
     data = dataset_of(cell)
     batch, architecture = batch_of(cell, data), architecture_of(cell, data)
-    lanes = LANES[np.dtype(cell.dtype)]
+    dtype = np.dtype(cell.dtype)
+    lanes = LANES[dtype]
     flops = cell.steps * architecture.step_flops(batch)
     seconds = lanes * (flops / _FLOPS[cell.dtype] + cell.steps * batch * sum(cell.widths) * _SECONDS_PER_ACTIVATION)
-    return Cost(seconds + cell.steps * _SECONDS_PER_STEP, lanes, flops)
+    checks = len(checkpoints_of(cell.steps, campaign.checkpoints))
+    records = 8 * (cell.steps + checks * (1 + architecture.depth * len(STATISTICS)))
+    return Cost(
+        seconds + cell.steps * _SECONDS_PER_STEP,
+        lanes,
+        lanes * (records + architecture.parameter_count * dtype.itemsize),
+        flops,
+    )
 
 
 def checkpoints_of(steps: int, chosen: tuple[int, ...] | None = None) -> np.ndarray:
@@ -226,8 +278,8 @@ def two_thirds(steps: int) -> int:
 def cohort_of(campaign: Campaign, cell: RunFields, checkpoints: list[int] | None = None) -> Cohort:
     """Data, batches and shape of the cohort that a cell belongs to. Raises UsageError where they do not fit."""
     data = dataset_of(cell)
-    loss = loss_of(cell, data)
-    batch_of(cell, data)
+    check_with_data(cell)
+    loss = loss_for(cell, data.task)
     dtype = np.dtype(cell.dtype)
     steps = checkpoints_of(cell.steps, campaign.checkpoints if checkpoints is None else tuple(checkpoints))
     full = cell.batch_size == "full"

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsim.campaign import Campaign, RunFields
+from gradsim.campaign import Campaign
+from gradsim.choices import short
 from gradsim.cohort import Cohort, cohort_of
 from gradsim.engine.network import split_parameters
 from gradsim.errors import UsageError
+from gradsim.fields import RunFields
 from gradsim.lanes import LANES
 from gradsim.shard import Outcome, networks_of, outcome_of
 
@@ -63,11 +65,7 @@ class Replay:
         for step, weights in zip(self.checkpoints, self.snapshots, strict=True):
             for layer, (z, h) in enumerate(self._signals(weights)):
                 for quantity, values in (("preactivation", z), ("activation", h)):
-                    finite = values[np.isfinite(values)]
-                    count, edges = np.histogram(finite, bins=60) if len(finite) else (np.zeros(0, int), np.zeros(1))
-                    rows += [
-                        (step, layer, quantity, a, b, c) for a, b, c in zip(edges[:-1], edges[1:], count, strict=True)
-                    ]
+                    rows += [(int(step), layer, quantity, *bin_) for bin_ in _histogram(values)]
         return pd.DataFrame(rows, columns=["step", "layer", "quantity", "left", "right", "count"])
 
     def _signals(self, weights: Weights) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -83,6 +81,22 @@ class Replay:
         return out
 
 
+def _histogram(values: np.ndarray, bins: int = 60) -> list[tuple[float, float, int]]:
+    """(left, right, count) of each bin over the finite values; none where there are none."""
+    values = values.astype(np.float64)
+    values = values[np.abs(values) < 1e300]  # beyond that the width of a bin is no longer finite
+    if not len(values):
+        return []
+    low, high = values.min(), values.max()
+    # NumPy refuses bins narrower than its numbers' resolution, as units that are equal but for rounding would have.
+    least = max(1e3 * bins * np.spacing(max(abs(low), abs(high))), 1e-290)
+    if high - low < least:
+        pad = max(least, 0.5 * (low == high))
+        low, high = low - pad, high + pad
+    count, edges = np.histogram(values, bins=bins, range=(low, high))
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), count.tolist(), strict=True))
+
+
 def _single(campaign: Campaign, run_id: str, checkpoints: list[int] | None):
     plan = campaign.plan
     position = plan.position(run_id)
@@ -96,6 +110,16 @@ def _lane_zero(cohort: Cohort, flat: np.ndarray) -> Weights:
     return split_parameters(mine, architecture.widths, architecture.bias)
 
 
+def _steps(given: object) -> list[int]:
+    """Checkpoints from a list, a range or an array."""
+    steps = given.tolist() if isinstance(given, np.ndarray) else given
+    if isinstance(steps, list | tuple | range):
+        steps = [s.item() if isinstance(s, np.integer) else s for s in steps]
+        if all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in steps):
+            return steps
+    raise UsageError(f"checkpoints = {short(given)}: must be a list of steps, whole numbers of at least 0")
+
+
 def initial_weights(campaign: Campaign, run_id: str) -> Weights:
     """The weights before the first step."""
     _, cohort, networks = _single(campaign, run_id, None)
@@ -104,10 +128,11 @@ def initial_weights(campaign: Campaign, run_id: str) -> Weights:
 
 def replay(campaign: Campaign, run_id: str, checkpoints: list[int] | None = None) -> Replay:
     """Train one run again; `checkpoints`: steps to record at instead of the campaign's."""
-    if checkpoints is not None and not all(isinstance(s, int | np.integer) and s >= 0 for s in checkpoints):
-        raise UsageError(f"checkpoints = {checkpoints!r}: must be steps, whole numbers of at least 0")
+    if checkpoints is not None:
+        checkpoints = _steps(checkpoints)
     position, cohort, networks = _single(campaign, run_id, checkpoints)
     records = cohort.task.records(1, snapshots=True)
+    records.snapshots.fill(np.nan)  # a run whose numbers are no longer finite ends early
     cohort.task.run(networks, records, cohort.task.workspace(), np.zeros(1, np.int64))
     result = outcome_of(cohort, records, 1)
     return Replay(

@@ -1,16 +1,17 @@
 """Results on disk and in pandas: `Results(path)` reads a results directory; nothing here needs the engine.
 
-`results.runs`, `.curves` and `.layers` are DataFrames, read once; `results.query(sql)` is DuckDB over the Parquet files.
+`results.runs`, `.curves`, `.layers` are DataFrames, read once; `results.query(sql)` is DuckDB over the Parquet files.
 """
 
 from __future__ import annotations
 
 import json
-import tomllib
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsim import tomlfile
 from gradsim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 TABLES = ("runs", "curves", "layers")
 CAMPAIGN_FILE, INFO_FILE = "campaign.toml", "info.json"
+SHARD_FILES = "c*-s*.parquet"
+
+
+def _sql_text(path: Path) -> str:
+    """A path as DuckDB's text, in which brackets, stars and question marks stand for themselves."""
+    return "'" + re.sub(r"([\[*?])", r"[\1]", str(path)).replace("'", "''") + "'"
 
 
 class Results:
@@ -37,21 +44,22 @@ class Results:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         if not (self.path / CAMPAIGN_FILE).is_file():
-            what = "no such directory" if not self.path.exists() else f"holds no {CAMPAIGN_FILE}"
+            what = f"holds no {CAMPAIGN_FILE}" if self.path.is_dir() else "no such directory"
             raise UsageError(f"{self.path}: {what}; give a directory that gradsim run has written")
 
     @cached_property
     def settings(self) -> dict[str, object]:
         """The resolved campaign as plain values."""
-        return tomllib.loads((self.path / CAMPAIGN_FILE).read_text(encoding="utf-8"))
+        return tomlfile.read(self.path / CAMPAIGN_FILE)
 
     @cached_property
     def info(self) -> dict[str, object]:
-        """How the results were made."""
+        """How the results were made; empty where that cannot be read."""
         try:
-            return json.loads((self.path / INFO_FILE).read_text(encoding="utf-8"))
+            found = json.loads((self.path / INFO_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
+        return found if isinstance(found, dict) else {}
 
     @cached_property
     def campaign(self) -> Campaign:
@@ -63,10 +71,8 @@ class Results:
     @cached_property
     def axes(self) -> list[str]:
         """Columns that vary, in the order of the grid."""
-        names = [
-            *self.settings.get("grid", {}),
-            *(n for group in self.settings.get("zip", []) for n in group),
-        ]
+        groups = [self.settings.get("grid", {}), *self.settings.get("zip", [])]
+        names = [name for group in groups for name in group]
         return [n for n in names if n in self.runs.columns and self.runs[n].nunique(dropna=False) > 1]
 
     @cached_property
@@ -88,21 +94,30 @@ class Results:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        files = self.files(table)
-        if not files:
-            raise UsageError(f"{self.path}: no finished shard yet; gradsim resume {self.path} goes on")
-        tables = [pq.read_table(f) for f in files]
-        joined = pa.concat_tables(tables, promote_options="default")
-        joined = joined.replace_schema_metadata(None)
+        tables = []
+        for file in self._some_files(table):
+            try:
+                tables.append(pq.read_table(file))
+            except (OSError, pa.ArrowException) as error:
+                why = " ".join(str(error).split())
+                raise UsageError(f"{file}: {why}; gradsim resume {self.path} makes it anew") from None
+        joined = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(None)
+        del tables
         frame = joined.to_pandas(self_destruct=True)
         # Integers that can be missing stay integers.
         missing = [c for c in ("width", "diagnosis_layer") if c in frame]
         return frame.astype(dict.fromkeys(missing, "Int64"))
 
+    def _some_files(self, table: str) -> list[Path]:
+        files = self.files(table)
+        if not files:
+            raise UsageError(f"{self.path}: no finished shard yet; gradsim resume {self.path} goes on")
+        return files
+
     def files(self, table: str) -> list[Path]:
-        """The Parquet files of a table, in the order of the plan."""
-        place = self.path / table
-        return sorted(place.glob("c*-s*.parquet")) if place.is_dir() else []
+        """The Parquet files of a table, in the order of the plan: those of finished shards, whose runs are written."""
+        names = [path.name for path in (self.path / "runs").glob(SHARD_FILES)]
+        return [self.path / table / name for name in sorted(names, key=lambda name: (len(name), name))]
 
     def query(self, sql: str) -> pd.DataFrame:
         """The answer to a DuckDB query over the tables runs, curves and layers."""
@@ -111,14 +126,12 @@ class Results:
         connection = duckdb.connect()
         try:
             for table in TABLES:
-                files = [str(f) for f in self.files(table)]
-                if files:
-                    listed = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
-                    connection.execute(f"create view {table} as from read_parquet([{listed}], union_by_name=true)")
-            try:
-                return connection.execute(sql).df()
-            except duckdb.Error as error:
-                raise UsageError(f"query: {str(error).splitlines()[0]}") from None
+                listed = ", ".join(_sql_text(f) for f in self._some_files(table))
+                connection.execute(f"create view {table} as from read_parquet([{listed}], union_by_name=true)")
+            return connection.sql(sql).df()
+        except (duckdb.Error, AttributeError, TypeError) as error:  # the last two: no text, or text without a query
+            why = str(error).splitlines()[0] if isinstance(error, duckdb.Error) else "is no SQL query"
+            raise UsageError(f"query: {why}") from None
         finally:
             connection.close()
 
@@ -126,4 +139,4 @@ class Results:
         return len(self.runs)
 
     def __repr__(self) -> str:
-        return f"<Results {str(self.path)!r}: {len(self)} runs>"
+        return f"<Results {str(self.path)!r}: {len(self.files('runs'))} shards>"

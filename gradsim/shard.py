@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from itertools import pairwise
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _initial_scales(cell: RunFields, widths: tuple[int, ...]) -> list:
     """[layers, (weights, biases), (shift, normal, uniform)]."""
     return [
         [_tensor_scales(choice, m, n) for choice in (cell.initializer, cell.bias_initializer)]
-        for m, n in zip(widths, widths[1:], strict=False)
+        for m, n in pairwise(widths)
     ]
 
 

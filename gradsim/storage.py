@@ -2,13 +2,13 @@
 
 A shard is three files of the same name in `runs/`, `curves/` and `layers/`. Each is written under a temporary name,
 synced and renamed, `runs/` last. It counts as complete when all three footers can be read, carry the campaign's digest
-and have the rows that they should.
+and that of the shard's runs, and have the rows that they should.
 """
 
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradsim.campaign import Campaign
-from gradsim.cohort import Cohort, layer_activations, layer_rates
+from gradsim.choices import Choice, short_label
+from gradsim.cohort import Cohort, layer_rates
 from gradsim.engine.probe import STATISTICS
 from gradsim.errors import GradsimError
+from gradsim.fields import RunFields, kind_of, table_of
 from gradsim.plan import Plan, Shard
+from gradsim.resolve import distinct_activations
+from gradsim.results import SHARD_FILES
 from gradsim.shard import Outcome, curve_columns, curve_steps, run_columns
 
 TABLES = ("layers", "curves", "runs")
 _DIGEST, _SHARD = b"gradsim.campaign", b"gradsim.shard"
+
+
+# --- rows -----------------------------------------------------------------------------------------
 
 
 def tables_of(
@@ -61,60 +68,81 @@ def setting_columns(plan: Plan, cohort: Cohort, positions: np.ndarray) -> dict[s
     """The settings' columns of `runs`; a parameter that is an axis has its own column and leaves the label."""
     codes = plan.codes(positions)
     numbers, inverse = np.unique(plan.cell_numbers(codes), return_inverse=True)
-    cells = [plan.cells[c] for c in numbers]
-    dotted = [name for name in plan.axis_names if "." in name]
-
-    def label(field: str, choice) -> str:
-        from gradsim.campaign import entry_of
-        from gradsim.choices import short_label
-
-        axes = {name.partition(".")[2] for name in dotted if name.partition(".")[0] == field}
-        entry = entry_of(field, choice)
-        defaults = {k: getattr(p, "default", p) for k, p in entry.parameters.items()}
-        return short_label(choice, defaults | {k: v for k, v in choice.params if k in axes})
-
-    def activation(cell) -> str:
-        labels = [label("activation", c) for c in layer_activations(cell)] or [label("activation", cell.activation[0])]
-        return labels[0] if len(set(labels)) == 1 else "-".join(labels)
-
-    def gathered(values: list, kind: pa.DataType | None = None) -> pa.Array:
-        if kind is None and values and isinstance(values[0], str):
-            return pa.DictionaryArray.from_arrays(pa.array(inverse.astype(np.int32)), pa.array(values)).cast(
-                pa.string()
-            )
-        return pa.array(values, kind).take(pa.array(inverse))
-
-    widths = [cell.widths for cell in cells]
+    rows = [_settings(plan, cohort, plan.cells[c]) for c in numbers]
+    kinds = {name: _KINDS.get(name, pa.string()) for name in rows[0]}
     columns = {
-        "dataset": gathered([label("dataset", c.dataset) for c in cells]),
-        "scaling": gathered([c.scaling for c in cells]),
-        "depth": gathered([len(w) for w in widths], pa.int64()),
-        "width": gathered([w[0] if len(set(w)) == 1 else None for w in widths], pa.int64()),
-        "hidden": gathered(["-".join(map(str, w)) for w in widths]),
-        "activation": gathered([activation(c) for c in cells]),
-        "initializer": gathered([label("initializer", c.initializer) for c in cells]),
-        "bias": gathered([c.bias for c in cells], pa.bool_()),
-        "bias_initializer": gathered([label("bias_initializer", c.bias_initializer) for c in cells]),
-        "loss": gathered([cohort.task.loss] * len(cells)),
-        "optimizer": gathered([label("optimizer", c.optimizer) for c in cells]),
-        "learning_rate": gathered([_single_rate(c) for c in cells], pa.float64()),
-        "batch_size": gathered([cohort.task.batch] * len(cells), pa.int64()),
-        "steps": gathered([c.steps for c in cells], pa.int64()),
-        "dtype": gathered([c.dtype for c in cells]),
-        "data_seed": gathered([c.data_seed for c in cells], pa.int64()),
-        "seed": gathered([c.seed for c in cells], pa.int64()),
+        name: pa.array([row[name] for row in rows], kind, from_pandas=True).take(pa.array(inverse))
+        for name, kind in kinds.items()
     }
     for i, axis in enumerate(plan.axes):
         for name, values in zip(axis.names, axis.values, strict=True):
             if i in plan.lane_axes or "." in name:
-                plain = np.array([v[0] if isinstance(v, tuple) else v for v in values])
-                columns[name] = pa.array(plain[codes[:, i]])
+                columns[name] = pa.array(_taken(values, codes[:, i]))
     return columns
 
 
-def _single_rate(cell) -> float:
-    rates = set(layer_rates(cell))
-    return rates.pop() if len(rates) == 1 else float("nan")
+def _taken(values: Sequence, codes: np.ndarray) -> np.ndarray:
+    """The values of an axis at some places, as numbers or text."""
+    if isinstance(values, range):
+        return values.start + values.step * codes
+    return np.array([v[0] if isinstance(v, tuple) else v for v in values])[codes]
+
+
+_KINDS = {
+    **dict.fromkeys(("depth", "width", "batch_size", "steps", "data_seed", "seed"), pa.int64()),
+    "bias": pa.bool_(),
+    "learning_rate": pa.float64(),
+    "test_fraction": pa.float64(),
+}
+
+
+def _settings(plan: Plan, cohort: Cohort, cell: RunFields) -> dict[str, object]:
+    """The settings of a cell as they stand in `runs`; None where there is no one value."""
+    widths, rates = cell.widths, set(layer_rates(cell))
+    return {
+        "dataset": _dataset_label(plan, cell.dataset),
+        "scaling": cell.scaling,
+        "test_fraction": cell.test_fraction,
+        "depth": len(widths),
+        "width": widths[0] if len(set(widths)) == 1 else None,
+        "hidden": "-".join(map(str, widths)),
+        "activation": "-".join(_label(plan, "activation", c) for c in distinct_activations(cell)),
+        "initializer": _label(plan, "initializer", cell.initializer),
+        "bias": cell.bias,
+        "bias_initializer": _label(plan, "bias_initializer", cell.bias_initializer),
+        "loss": cohort.task.loss,
+        "optimizer": _label(plan, "optimizer", cell.optimizer),
+        "learning_rate": rates.pop() if len(rates) == 1 else None,
+        "batch_size": cohort.task.batch,
+        "steps": cell.steps,
+        "dtype": cell.dtype,
+        "data_seed": cell.data_seed,
+        "seed": cell.seed,
+    }
+
+
+def _label(plan: Plan, field: str, choice: Choice) -> str:
+    """The choice without the parameters that are at their defaults, or that are axes."""
+    own = {name.partition(".")[2] for name in plan.axis_names if name.startswith(f"{field}.")}
+    entry = table_of(kind_of(field))[choice.name]
+    defaults = {k: getattr(p, "default", p) for k, p in entry.parameters.items()}
+    return short_label(choice, defaults | {k: v for k, v in choice.params if k in own})
+
+
+def _dataset_label(plan: Plan, choice: Choice) -> str:
+    """A file by its name, with its folder only where two of the campaign's have the same name; arrays as "arrays"."""
+    if choice.name == "arrays":
+        return "arrays"
+    if choice.name != "file":
+        return _label(plan, "dataset", choice)
+    columns = (v for axis in plan.axes for n, v in zip(axis.names, axis.values, strict=True) if n == "dataset")
+    paths = {c.values["path"] for column in columns for c in column if c.name == "file"}
+    path = Path(choice.values["path"])
+    name = path.name if [Path(p).name for p in paths].count(path.name) <= 1 else str(path)
+    others = Choice(name, tuple((k, v) for k, v in choice.params if k != "path"))
+    defaults = table_of("dataset")["file"].parameters
+    own = {name.partition(".")[2] for name in plan.axis_names if name.startswith("dataset.")}
+    return short_label(others, defaults | {k: v for k, v in others.params if k in own})
 
 
 def _numbers(values: np.ndarray) -> pa.Array:
@@ -138,9 +166,9 @@ def _repeated(ids: np.ndarray, times: int) -> pa.Array:
 def write_shard(folder: Path, shard: Shard, tables: dict[str, pa.Table], digest: str) -> None:
     """Write the three files of a shard. Raises GradsimError with one line where the disk does not take them."""
     for table in TABLES:
-        target = folder / table / f"{shard.name}.parquet"
+        target = _file(folder, table, shard)
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        marked = tables[table].replace_schema_metadata({_DIGEST: digest.encode(), _SHARD: shard.name.encode()})
+        marked = tables[table].replace_schema_metadata({_DIGEST: digest.encode(), _SHARD: shard.mark.encode()})
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, "wb") as sink:
@@ -168,38 +196,52 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def expected_rows(cohort: Cohort, runs: int) -> dict[str, int]:
-    """Rows that a shard's tables should have."""
-    per_run = {
+def expected_rows(cohort: Cohort) -> dict[str, int]:
+    """Rows of one run in each table."""
+    return {
         "runs": 1,
         "curves": len(curve_steps(cohort)),
         "layers": len(cohort.checkpoints) * cohort.task.architecture.depth,
     }
-    return {table: per_run[table] * runs for table in TABLES}
 
 
 def is_complete(folder: Path, shard: Shard, rows: dict[str, int], digest: str) -> bool:
-    """Whether all three files of a shard are whole and of this campaign."""
+    """Whether all three files of a shard are whole and of this campaign; rows: of one run."""
     for table in TABLES:
-        path = folder / table / f"{shard.name}.parquet"
         try:
-            found = pq.read_metadata(path)
+            found = pq.read_metadata(_file(folder, table, shard))
         except (OSError, pa.ArrowException):
             return False
         marks = found.metadata or {}
         if (
-            found.num_rows != rows[table]
+            found.num_rows != rows[table] * len(shard.positions)
             or marks.get(_DIGEST) != digest.encode()
-            or marks.get(_SHARD) != shard.name.encode()
+            or marks.get(_SHARD) != shard.mark.encode()
         ):
             return False
     return True
 
 
-_SHARD_FILE = re.compile(r"c\d{4,}-s\d{6,}\.parquet")
+def remove_others(folder: Path, shards: Iterable[Shard]) -> None:
+    """Remove every shard's file, and what is left of writing one, but for the given shards: halves of a shard that was
+    being written, damaged ones, and those that another division into shards has left."""
+    kept = {f"{shard.name}.parquet" for shard in shards}
+    for table in TABLES:
+        for pattern in (SHARD_FILES, f".{SHARD_FILES}.*.tmp"):
+            for path in (folder / table).glob(pattern):
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
 
 
-def shard_files(folder: Path, table: str) -> list[Path]:
-    """The files of a table, in the order of the plan."""
-    place = folder / table
-    return sorted(p for p in place.iterdir() if _SHARD_FILE.fullmatch(p.name)) if place.is_dir() else []
+def outcome_counts(folder: Path, shards: Iterable[Shard]) -> dict[str, int]:
+    """How many runs of the given shards, which are complete, had which outcome; the most frequent first."""
+    counts: dict[str, int] = {}
+    for shard in shards:
+        for found in pq.read_table(_file(folder, "runs", shard), columns=["outcome"])["outcome"].value_counts():
+            name = found["values"].as_py()
+            counts[name] = counts.get(name, 0) + found["counts"].as_py()
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _file(folder: Path, table: str, shard: Shard) -> Path:
+    return folder / table / f"{shard.name}.parquet"

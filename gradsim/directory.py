@@ -1,0 +1,158 @@
+"""A results directory: whose it is, who is at work on it, and what it says about how it was made."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gradsim import tomlfile
+from gradsim.campaign import Campaign
+from gradsim.choices import short
+from gradsim.cohort import dataset_of
+from gradsim.datasets import load, save_raw
+from gradsim.errors import GradsimError, UsageError
+from gradsim.results import CAMPAIGN_FILE, INFO_FILE, Results
+from gradsim.versions import cpu_name, package_version
+
+ARRAYS_FILE, LOCK_FILE = "data.npz", "lock"
+_PACKAGES = ("gradsim", "numba", "numpy", "pandas", "pyarrow")
+
+
+@contextlib.contextmanager
+def opened(campaign: Campaign, path: Path) -> Iterator[None]:
+    """The directory `path`, made where it is missing, for this process and this campaign alone.
+
+    Raises UsageError where it holds something else or cannot be written, GradsimError where another process is at work.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        names = [p.name for p in path.iterdir() if p.name not in (LOCK_FILE, INFO_FILE) and not p.name.startswith(".")]
+        if names and CAMPAIGN_FILE not in names:
+            raise UsageError(f"{path}: is not empty and holds no {CAMPAIGN_FILE}; give an empty or a new directory")
+        with open(path / LOCK_FILE, "a+", encoding="utf-8") as handle, _locked(path, handle):
+            if (path / CAMPAIGN_FILE).exists():
+                _check_same(campaign, path)
+            else:
+                _write(path / CAMPAIGN_FILE, _to_toml(campaign, path))
+                write_info(campaign, path)
+            yield
+    except FileExistsError:
+        raise UsageError(f"{path}: is a file; give a directory for the results") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _locked(path: Path, handle) -> Iterator[None]:
+    """Only one process works on a directory; a lock dies with its holder."""
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks here: two processes would only do work twice
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        handle.seek(0)
+        raise GradsimError(f"{path}: {handle.read().strip() or 'another process'} is at work on it") from None
+    except OSError:  # a file system without locks
+        pass
+    handle.truncate(0)
+    handle.write(f"process {os.getpid()} on {platform.node()}")
+    handle.flush()
+    try:
+        yield
+    finally:
+        handle.truncate(0)
+
+
+def _to_toml(campaign: Campaign, path: Path) -> str:
+    """The resolved campaign; arrays given in Python are stored beside it."""
+    fields = campaign.resolved()
+    data = campaign.dataset
+    if data.name == "arrays" and data.values["stored"] is None and "dataset" in fields:
+        save_raw(load("arrays", data.values), path / ARRAYS_FILE)
+        fields["dataset"] = {"name": "arrays", "stored": ARRAYS_FILE}
+    return tomlfile.dumps(fields)
+
+
+# --- is it this campaign's? -----------------------------------------------------------------------
+
+
+def _check_same(campaign: Campaign, path: Path) -> None:
+    stored = Results(path)
+    recorded = stored.info.get("digest")
+    if recorded == campaign.digest:
+        return
+    before = stored.campaign
+    if recorded is None and before.digest == campaign.digest:  # written, but interrupted before its info was
+        write_info(campaign, path)
+        return
+    differing = _differences(before, campaign)
+    if stored.info.get("fingerprints") not in (None, campaign.plan.fingerprints()):
+        other = f"{before.dataset.name}, are {campaign.dataset.name}"
+        differing.append("the data" if before.dataset.name == campaign.dataset.name else f"the data were {other}")
+    what = "; ".join(differing) or "the version of gradsim, or a function of your own"
+    raise UsageError(f"{path}: holds another campaign; differing: {what}; give another directory")
+
+
+def _differences(before: Campaign, now: Campaign) -> list[str]:
+    """What differs, by name, with the values where they are short."""
+    a, b = before.resolved(), now.resolved()
+    fields = [k for k in dict.fromkeys([*a, *b]) if k not in ("name", "dataset", "grid", "zip", "thresholds")]
+    out = [f"{k} was {short(a[k])}, is {short(b[k])}" for k in fields if k in a and k in b and a[k] != b[k]]
+    limits, others = a["thresholds"], b["thresholds"]
+    out += [f"thresholds.{k} was {limits[k]}, is {others[k]}" for k in limits if limits[k] != others[k]]
+    axes_before, axes_now = ({axis.names: axis.values for axis in campaign.plan.axes} for campaign in (before, now))
+    for names in dict.fromkeys([*axes_before, *axes_now]):
+        label = f"the axis {', '.join(names)}"
+        if names not in axes_now or names not in axes_before:
+            out.append(f"{label} {'is gone' if names in axes_before else 'is new'}")
+        elif list(map(list, axes_before[names])) != list(map(list, axes_now[names])):
+            out.append(label)
+    if not out and list(axes_before) != list(axes_now):
+        out.append(f"the order of the axes was {', '.join(before.plan.axis_names)}")
+    out += [f"{k} is {'gone' if k in a else 'new'}" for k in ("exclude", "checkpoints") if (k in a) != (k in b)]
+    return out
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_info(campaign: Campaign, path: Path, seconds: float = 0.0, threads: int = 0) -> None:
+    """Say how the results were made; `seconds` of work are added to those before."""
+    plan = campaign.plan
+    data = dataset_of(plan.cells[plan.used_cells[0]])
+    before = Results(path).info.get("seconds", 0.0)
+    program = Path(sys.argv[0]).stem if sys.argv else ""
+    info = {
+        "digest": campaign.digest,
+        "fingerprints": plan.fingerprints(),
+        "command": shlex.join(["gradsim", *sys.argv[1:]]) if program in ("gradsim", "__main__") else "",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": (before if isinstance(before, int | float) else 0.0) + seconds,
+        "threads": threads,
+        "cores": os.cpu_count(),
+        "cpu": cpu_name(),
+        "versions": {name: package_version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "data": data.description,
+        "task": data.task,
+        "real": data.real,
+        "train_samples": data.train_samples,
+        "test_samples": data.test_samples,
+        "networks": plan.describe_networks(),
+    }
+    _write(path / INFO_FILE, json.dumps(info, indent=1))
