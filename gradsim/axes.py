@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsim.choices import Choice, short
-from gradsim.errors import UsageError, did_you_mean
+from gradsim.choices import Choice
+from gradsim.errors import UsageError, did_you_mean, short
 from gradsim.fields import LOSS_AUTO, MAX_LAYERS, RunFields, read_value
 
 if TYPE_CHECKING:
@@ -271,3 +271,12 @@ def _equal(values: Sequence, wanted: object) -> np.ndarray:
         return np.array([isinstance(v, float) and math.isclose(v, wanted, rel_tol=1e-12) for v in values])
     wanted = value_key(wanted)
     return np.array([value_key(v) == wanted for v in values])
+
+
+def taken(values: Sequence, codes: np.ndarray) -> np.ndarray:
+    """The values of an axis at some places, as numbers or text."""
+    if isinstance(values, range):
+        return values.start + values.step * codes
+    places, inverse = np.unique(codes, return_inverse=True)
+    found = [values[code] for code in places]
+    return np.array([v[0] if isinstance(v, tuple) else v for v in found])[inverse]

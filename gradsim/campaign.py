@@ -20,9 +20,9 @@ from pydantic import BeforeValidator, Field
 
 from gradsim import tomlfile
 from gradsim.axes import axis_values, value_key
-from gradsim.choices import Choice, short
+from gradsim.choices import Choice
 from gradsim.cohort import batch_indices, data_arrays
-from gradsim.errors import UsageError, did_you_mean
+from gradsim.errors import UsageError, did_you_mean, short
 from gradsim.fields import RunFields, Seed, Thresholds, explain, number, table_of, whole
 from gradsim.jit import function_digest
 from gradsim.plan import Plan

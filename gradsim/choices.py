@@ -11,19 +11,10 @@ import re
 import warnings
 from collections.abc import Mapping
 
-from gradsim.errors import UsageError, did_you_mean
+from gradsim.errors import UsageError, did_you_mean, short
 
 # Where floating-point numbers of both precisions are far from their end: Python's own integers have none.
 LARGEST = 10**30
-
-
-def short(value: object) -> str:
-    """`repr(value)` on one line, cut at 80 characters, for messages."""
-    try:
-        text = " ".join(repr(value).split())
-    except (ValueError, RecursionError):  # an integer of over 4300 digits, lists within lists without end
-        text = f"a value of type {type(value).__name__}, too large to show"
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 @dataclasses.dataclass(frozen=True)

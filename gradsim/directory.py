@@ -14,10 +14,9 @@ from pathlib import Path
 
 from gradsim import tomlfile
 from gradsim.campaign import Campaign
-from gradsim.choices import short
 from gradsim.cohort import dataset_of
 from gradsim.datasets import load, save_raw
-from gradsim.errors import GradsimError, UsageError
+from gradsim.errors import GradsimError, UsageError, short
 from gradsim.results import CAMPAIGN_FILE, INFO_FILE, Results
 from gradsim.versions import cpu_name, package_version
 

@@ -15,8 +15,8 @@ import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from gradsim import choices
-from gradsim.choices import Choice, short
-from gradsim.errors import GradsimError, UsageError, did_you_mean
+from gradsim.choices import Choice
+from gradsim.errors import GradsimError, UsageError, did_you_mean, short
 
 LOSS_AUTO = "auto"
 MAX_LAYERS, MAX_WIDTH, MAX_STEPS, MAX_BATCH = 1000, 100_000, 1_000_000, 1_000_000_000

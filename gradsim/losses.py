@@ -1,9 +1,9 @@
 """Losses: value and gradient at the network's outputs, on lane vectors.
 
-A loss is a compiled block that the trainer calls by address: `(outputs, labels, targets, rows, units, divisor, total)`
-turns the outputs `[rows, units, lanes]` into dLoss/doutputs in place and adds the loss, summed over rows, to the float64
-lanes `total`. The gradient is divided by `divisor`, the number of rows that the mean is over: a batch, or a probe set
-that comes in pieces.
+A loss is a compiled block that the trainer calls by address with `(outputs, labels, targets, rows, units, divisor,
+total)`. It turns the outputs `[rows, units, lanes]` into dLoss/doutputs in place and adds the loss, summed over rows,
+to the float64 lanes `total`. The gradient is divided by `divisor`, the number of rows that the mean is over: a batch,
+or a probe set that comes in pieces.
 """
 
 from __future__ import annotations

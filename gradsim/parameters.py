@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from gradsim.errors import UsageError
+from gradsim.errors import UsageError, short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Parameter:
     def check(self, owner: str, name: str, value: object) -> float:
         """The value as a float; UsageError naming the owner, the parameter and what is allowed."""
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-            raise UsageError(f"{owner}: parameter {name!r} is {value!r}; a number is needed")
-        if not (self.low <= value <= self.high and np.isfinite(value)):
+            raise UsageError(f"{owner}: parameter {name!r} is {short(value)}; a number is needed")
+        # Compared before it is converted: an integer may be larger than any float.
+        if not (self.low <= value <= self.high and abs(value) < np.inf):
             bounds = f"{self.low:g} to {self.high:g}" if np.isfinite([self.low, self.high]).any() else "finite numbers"
-            raise UsageError(f"{owner}: parameter {name!r} is {value:g}; allowed: {bounds}")
+            raise UsageError(f"{owner}: parameter {name!r} is {short(value)}; allowed: {bounds}")
         return float(value)

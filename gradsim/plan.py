@@ -1,4 +1,4 @@
-"""From a campaign to its runs: cohorts that can share groups, and shards of about a second or two of work.
+"""From a campaign to its runs: cohorts that can share groups, and shards of about a second of work.
 
 Runs are numbered by the product of the axes and never held as objects: a run is its codes, one value index an axis.
 Axes that are plain numbers of a lane (seeds, learning rates, parameters) are looked up by array; the others span
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Work of a shard in nominal seconds of one thread, and its size in memory; nominal, never the machine's own, so that a
 # directory can be resumed on any machine.
-SHARD_SECONDS = 1.5
+SHARD_SECONDS = 1.0
 SHARD_BYTES = 64_000_000
 MAX_GROUPS = 2048
 MAX_CELLS = 200_000

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsim.campaign import Campaign
-from gradsim.choices import short
 from gradsim.cohort import Cohort, cohort_of
 from gradsim.engine.network import split_parameters
-from gradsim.errors import UsageError
+from gradsim.errors import UsageError, short
 from gradsim.fields import RunFields
 from gradsim.lanes import LANES
 from gradsim.shard import Outcome, networks_of, outcome_of

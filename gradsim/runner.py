@@ -17,9 +17,8 @@ import numpy as np
 
 from gradsim import directory, storage
 from gradsim.campaign import Campaign
-from gradsim.choices import short
 from gradsim.cohort import Cohort, cohort_of
-from gradsim.errors import GradsimError, UsageError
+from gradsim.errors import GradsimError, UsageError, short
 from gradsim.plan import Plan, Shard
 from gradsim.progress import Progress
 from gradsim.results import Results
@@ -166,7 +165,7 @@ def status(results: Results) -> dict[str, object]:
 
 
 def _raise(failures: list[tuple[Shard, BaseException]], plan: Plan, path: Path) -> None:
-    # Trouble with the disk or the data before any other, then the first shard: the same line whichever thread was faster.
+    # The disk or the data before any other, then the first shard: the same line whichever thread was faster.
     shard, error = min(failures, key=lambda f: (not isinstance(f[1], GradsimError), f[0].name))
     if isinstance(error, GradsimError):
         raise error

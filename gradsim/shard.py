@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from gradsim import outcomes
+from gradsim.axes import taken
 from gradsim.campaign import Campaign, RunFields
 from gradsim.choices import Choice
 from gradsim.cohort import Cohort, bound_activation, layer_activations, layer_rates, two_thirds
@@ -41,7 +42,7 @@ def networks_of(plan: Plan, cohort: Cohort, positions: np.ndarray) -> Networks:
     numbers, inverse = np.unique(plan.cell_numbers(codes), return_inverse=True)
     cells = [plan.cells[c] for c in numbers]
     lane_values = {
-        name: np.array([v[0] if isinstance(v, tuple) else v for v in values])[codes[:, i]]
+        name: taken(values, codes[:, i])
         for i in plan.lane_axes
         for name, values in zip(plan.axes[i].names, plan.axes[i].values, strict=True)
     }

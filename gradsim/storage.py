@@ -8,13 +8,14 @@ and that of the shard's runs, and have the rows that they should.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gradsim.axes import taken
 from gradsim.campaign import Campaign
 from gradsim.choices import Choice, short_label
 from gradsim.cohort import Cohort, layer_rates
@@ -60,7 +61,7 @@ def tables_of(
         "step": pa.array(np.tile(np.repeat(checks, depth), n)),
         "layer": pa.array(np.tile(np.arange(depth), n * len(checks))),
     }
-    layers |= {name: _numbers(result.statistics[name].reshape(-1)) for name in STATISTICS}
+    layers |= {name: _finite(result.statistics[name].reshape(-1)) for name in STATISTICS}
     return {"runs": pa.table(runs), "curves": pa.table(curves), "layers": pa.table(layers)}
 
 
@@ -77,15 +78,8 @@ def setting_columns(plan: Plan, cohort: Cohort, positions: np.ndarray) -> dict[s
     for i, axis in enumerate(plan.axes):
         for name, values in zip(axis.names, axis.values, strict=True):
             if i in plan.lane_axes or "." in name:
-                columns[name] = pa.array(_taken(values, codes[:, i]))
+                columns[name] = pa.array(taken(values, codes[:, i]))
     return columns
-
-
-def _taken(values: Sequence, codes: np.ndarray) -> np.ndarray:
-    """The values of an axis at some places, as numbers or text."""
-    if isinstance(values, range):
-        return values.start + values.step * codes
-    return np.array([v[0] if isinstance(v, tuple) else v for v in values])[codes]
 
 
 _KINDS = {
@@ -148,6 +142,11 @@ def _dataset_label(plan: Plan, choice: Choice) -> str:
 def _numbers(values: np.ndarray) -> pa.Array:
     """NaN is stored as null: pandas gives NaN back, and SQL leaves it out of averages."""
     return pa.array(values, from_pandas=True)
+
+
+def _finite(values: np.ndarray) -> pa.Array:
+    """A statistic that overflowed is no number either."""
+    return _numbers(np.where(np.isfinite(values), values, np.nan))
 
 
 def _strings(values: np.ndarray) -> pa.Array:

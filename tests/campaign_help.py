@@ -17,6 +17,14 @@ from gradsim import Campaign, UsageError
 ROOT = Path(__file__).parents[1]
 # Iris, 4-5-5-3, 20 steps of 8: a run takes microseconds, and no size is a multiple of anything.
 SMALL = {"dataset": "iris", "depth": 2, "width": 5, "steps": 20, "batch_size": 8, "learning_rate": 0.1}
+# Several cohorts, activations a layer, rates a layer, and runs that diverge.
+GRID = {
+    "activation": ["leaky_relu", "leaky_relu(slope=0.2)", ["tanh", "relu"]],
+    "initializer": ["glorot_uniform", "normal(std=30)"],
+    "learning_rate": [0.1, [0.1, 0.2, 0.3]],
+    "seed": range(5),
+}
+TABLES = ("runs", "curves", "layers")
 KEYS = {"runs": ["run_id"], "curves": ["run_id", "step"], "layers": ["run_id", "step", "layer"]}
 
 

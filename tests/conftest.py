@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
+from campaign_help import GRID, small
 from cli_help import Answer
 from hypothesis import settings
 
+from gradsim import plan
 from gradsim.cli import main
 
 # The same examples in every run; `--hypothesis-profile=default` draws new ones.
@@ -28,3 +30,19 @@ def cli(monkeypatch, capsys):
         return Answer(caught.value.code, out, err)
 
     return call
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    """One group a shard, so that a small campaign has several."""
+    monkeypatch.setattr(plan, "SHARD_SECONDS", 1e-9)
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory):
+    """A finished campaign of several shards; its directory is for reading only."""
+    path = tmp_path_factory.mktemp("done")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "SHARD_SECONDS", 1e-9)
+        campaign = small(grid=GRID, name="done")
+        return campaign, campaign.run(path, progress=False)

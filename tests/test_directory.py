@@ -14,6 +14,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from campaign_help import (
+    GRID,
+    TABLES,
     assert_same,
     environment,
     gradsim,
@@ -25,32 +27,9 @@ from campaign_help import (
 )
 
 from gradsim import GradsimError, Results, runner, storage
-from gradsim import plan as plan_module
 from gradsim.cohort import cohort_of
 
-GRID = {
-    "activation": ["leaky_relu", "leaky_relu(slope=0.2)", ["tanh", "relu"]],
-    "initializer": ["glorot_uniform", "normal(std=30)"],
-    "learning_rate": [0.1, [0.1, 0.2, 0.3]],
-    "seed": range(5),
-}
-TABLES = ("runs", "curves", "layers")
-
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    """One group a shard, so that a small campaign has several."""
-    monkeypatch.setattr(plan_module, "SHARD_SECONDS", 1e-9)
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A finished campaign; its directory is for reading only."""
-    path = tmp_path_factory.mktemp("done")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "SHARD_SECONDS", 1e-9)
-        campaign = small(grid=GRID, name="done")
-        return campaign, campaign.run(path, progress=False)
+pytestmark = pytest.mark.usefixtures("small_shards")
 
 
 @pytest.fixture

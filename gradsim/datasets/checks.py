@@ -13,19 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from gradsim.errors import UsageError, did_you_mean
+from gradsim.errors import UsageError, did_you_mean, short
 
 TASKS = ("auto", "classification", "regression")
 MAX_FEATURES = 1_000_000
 MAX_BYTES = 4_000_000_000
 # Squares and ranges of anything smaller stay finite, so scaling a training split cannot overflow.
 MAX_MAGNITUDE = 1e100
-
-
-def short(value: object) -> str:
-    """`repr(value)` on one line, cut at 60 characters."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def one_line(message: object) -> str:

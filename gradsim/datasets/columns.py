@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsim.datasets.checks import cell, check_finite, check_samples, short
+from gradsim.datasets.checks import cell, check_finite, check_samples
 from gradsim.datasets.spec import RawData
-from gradsim.errors import UsageError
+from gradsim.errors import UsageError, short
 
 if TYPE_CHECKING:
     import pyarrow as pa

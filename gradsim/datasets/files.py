@@ -10,10 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from gradsim.datasets.checks import check_path, check_size, check_task, one_line, short
+from gradsim.datasets.checks import check_path, check_size, check_task, one_line
 from gradsim.datasets.columns import NUMBER, check_names, from_columns
 from gradsim.datasets.spec import REQUIRED, DatasetSpec, RawData
-from gradsim.errors import UsageError
+from gradsim.errors import UsageError, short
 
 if TYPE_CHECKING:
     import pyarrow as pa

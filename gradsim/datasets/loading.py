@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradsim.datasets.checks import bounded, short
+from gradsim.datasets.checks import bounded
 from gradsim.datasets.registry import DATASETS, check_parameters
 from gradsim.datasets.spec import Dataset, RawData, fingerprint
 from gradsim.datasets.split import fit_scaling, split_indices
-from gradsim.errors import UsageError, did_you_mean
+from gradsim.errors import UsageError, did_you_mean, short
 
 SCALINGS = ("standard", "minmax", "none")
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gradsim.datasets import arrays, bundled, files, synthetic
-from gradsim.datasets.checks import bounded, short
+from gradsim.datasets.checks import bounded
 from gradsim.datasets.spec import REQUIRED, DatasetSpec
-from gradsim.errors import UsageError, did_you_mean
+from gradsim.errors import UsageError, did_you_mean, short
 
 _SPECS = (*bundled.SPECS, *synthetic.SPECS, *files.SPECS, *arrays.SPECS)
 DATASETS: Mapping[str, DatasetSpec] = MappingProxyType({spec.name: spec for spec in _SPECS})

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gradsim.datasets.checks import one_line, short
+from gradsim.datasets.checks import one_line
 from gradsim.datasets.spec import RawData, fingerprint
-from gradsim.errors import GradsimError, UsageError
+from gradsim.errors import GradsimError, UsageError, short
 
 
 def save_raw(raw: RawData, path: Path) -> None:
