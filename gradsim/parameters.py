@@ -24,5 +24,6 @@ class Parameter:
         # Compared before it is converted: an integer may be larger than any float.
         if not (self.low <= value <= self.high and abs(value) < np.inf):
             bounds = f"{self.low:g} to {self.high:g}" if np.isfinite([self.low, self.high]).any() else "finite numbers"
-            raise UsageError(f"{owner}: parameter {name!r} is {short(value)}; allowed: {bounds}")
+            shown = f"{value:g}" if isinstance(value, float) else short(value)
+            raise UsageError(f"{owner}: parameter {name!r} is {shown}; allowed: {bounds}")
         return float(value)
