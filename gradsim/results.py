@@ -36,7 +36,7 @@ class Results:
         path: the directory.
         runs: one row a run: settings, outcome, diagnosis, losses, scores.
         curves: run_id, step, batch_loss (mean since the row before), train_loss (at checkpoints).
-        layers: run_id, step, layer and the statistics of DESIGN section 5; layer `depth` is the linear output.
+        layers: run_id, step, layer and its statistics (docs/definitions.md); layer `depth` is the linear output.
         axes: names of the columns that vary, in the order of the grid.
         info: versions, hardware, wall time, data, command.
     """

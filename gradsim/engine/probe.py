@@ -1,4 +1,4 @@
-"""Per-layer statistics of one group at one moment, over the probe set, as DESIGN defines them.
+"""Per-layer statistics of one group at one moment, over the probe set, as docs/definitions.md defines them.
 
 The probe set goes through the network in pieces of at most `capacity` rows, forward and back; sums are kept in float64.
 Sums of squares are taken about the first value of the layer, so that a saturated layer's tiny spread survives.
