@@ -13,14 +13,11 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from gradsim import jit
-from gradsim.lanes import exp, lane_count, load, load_wide, log, maximum, spread, store, widen
-
-_FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
+from gradsim.lanes import FLOATS, call_address, exp, lane_count, load, load_wide, log, maximum, spread, store, widen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Loss:
 
 @functools.cache
 def _block(function: Callable, dtype: np.dtype) -> object:
-    held, wide = types.CPointer(_FLOATS[dtype]), types.CPointer(types.float64)
+    held, wide = types.CPointer(FLOATS[dtype]), types.CPointer(types.float64)
     labels = types.CPointer(types.int64)
     return jit.callback(function, types.void(held, labels, held, types.int64, types.int64, types.float64, wide))
 
@@ -109,8 +106,7 @@ def call_loss(typingctx, address, outputs, labels, targets, rows, units, divisor
     def codegen(context, builder, sig, args):
         data = [context.make_array(sig.args[i])(context, builder, args[i]).data for i in (2, 3, 7)]
         values = [args[1], data[0], data[1], args[4], args[5], args[6], data[2]]
-        kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), values)
+        call_address(builder, args[0], values)
         return context.get_dummy_value()
 
     return sig, codegen

@@ -13,15 +13,12 @@ import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from gradsim import jit
-from gradsim.lanes import lane_count, load, store
+from gradsim.lanes import FLOATS, call_address, lane_count, load, store
 from gradsim.parameters import Parameter
-
-_FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Optimizer:
 
 @functools.cache
 def _block(function: Callable, dtype: np.dtype) -> object:
-    held = types.CPointer(_FLOATS[dtype])
+    held = types.CPointer(FLOATS[dtype])
     signature = types.void(held, held, held, types.int64, types.int64, held, types.int64)
     return jit.callback(function, signature)
 
@@ -73,8 +70,7 @@ def call_optimizer(typingctx, address, weights, gradient, state, stride, count, 
     sig = types.void(word, weights, weights, weights, word, word, weights, word)
 
     def codegen(context, builder, sig, args):
-        kind = ir.FunctionType(ir.VoidType(), [a.type for a in args[1:]])
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+        call_address(builder, args[0], args[1:])
         return context.get_dummy_value()
 
     return sig, codegen

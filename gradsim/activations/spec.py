@@ -27,13 +27,12 @@ from numba import njit, types
 
 from gradsim import jit
 from gradsim.errors import UsageError, did_you_mean
-from gradsim.lanes import LANES, as_lanes, lane, lane_count, single, store, tuple_as_lanes, tuple_loader
+from gradsim.lanes import FLOATS, LANES, as_lanes, lane, lane_count, single, store, tuple_as_lanes, tuple_loader
 from gradsim.lanes import load as load_lanes
 from gradsim.parameters import Parameter as BaseParameter
 
 Kind = Literal["pointwise", "layerwise"]
 Role = Literal["fixed", "learned", "random"]
-_FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +256,7 @@ def _block(function: Callable, parameters: tuple[str, ...], dtype: np.dtype, out
                 if both:
                     store(slope, i, as_lanes(result[1], x))
 
-    held = types.CPointer(_FLOATS[dtype])
+    held = types.CPointer(FLOATS[dtype])
     signature = types.void(held, held, held, held, *[types.int64] * 4)
     return _Block(jit.callback(activation_block, signature), LANES[dtype])
 

@@ -9,9 +9,6 @@ from gradsim.engine.network import Architecture
 from gradsim.engine.random import STREAM_BIASES, STREAM_WEIGHTS, normal_pair, uniform_pair
 from gradsim.lanes import LANES, aligned_empty, bits, count_true, lane_count, load, store
 
-# Scales of a tensor: weights and biases of a layer have three each, in this order.
-SHIFT, NORMAL, UNIFORM = range(3)
-
 
 @jit.device
 def _fill(campaign_seed, seeds, part, stream, count, scales, out, first, offset, stride):
@@ -79,8 +76,8 @@ def initial_parameters(
 ) -> np.ndarray:
     """Parameters of all groups, [groups, P * L].
 
-    seeds: uint64 [groups, L]; scales: float64 [groups, layers, 2, 3, L], weights then biases, by SHIFT, NORMAL,
-    UNIFORM.
+    seeds: uint64 [groups, L]; scales: float64 [groups, layers, 2, 3, L], weights then biases, each
+    (shift, normal, uniform).
     """
     groups, size = seeds.shape
     halves = size // 8

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from gradsim import jit
 from gradsim.activations.spec import Activation
 from gradsim.engine.contraction import contract, contract_shared, null
-from gradsim.lanes import LANES, lane_count, load, pointer, spread, store
+from gradsim.lanes import LANES, call_address, group_count, lane_count, load, pointer, spread, store
 
 # What the kernels know of a layer; offsets are in lane vectors, -1 where there is none.
 LAYER = np.dtype(
@@ -97,11 +97,8 @@ def call_activation(typingctx, address, z, h, slope, parameters, rows, units):
     sig = types.void(types.int64, z, z, z, z, types.int64, types.int64)
 
     def codegen(context, builder, sig, args):
-        word = ir.IntType(64)
-        kinds = [a.type for a in args[1:5]] + [word] * 4
-        function = builder.inttoptr(args[0], ir.FunctionType(ir.VoidType(), kinds).as_pointer())
-        zero = ir.Constant(word, 0)
-        builder.call(function, [*args[1:5], args[5], args[6], zero, zero])
+        no_stride = ir.Constant(ir.IntType(64), 0)
+        call_address(builder, args[0], [*args[1:], no_stride, no_stride])
         return context.get_dummy_value()
 
     return sig, codegen
@@ -213,7 +210,6 @@ def delta_before(layer, previous, weights, slope, delta, out, rows, capacity):
 
 def lanes_array(values: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
     """[networks, ...] -> [groups, ..., lanes], the last network repeated where a group is not full."""
-    size = LANES[np.dtype(dtype)]
-    groups = -(-len(values) // size)
+    size, groups = LANES[np.dtype(dtype)], group_count(len(values), dtype)
     padded = np.concatenate([values, np.repeat(values[-1:], groups * size - len(values), axis=0)])
     return np.ascontiguousarray(np.moveaxis(padded.reshape(groups, size, *values.shape[1:]), 1, -1))

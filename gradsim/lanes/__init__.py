@@ -4,6 +4,7 @@ from gradsim.lanes.elementary import cos_sin_turns, erfcx, erfcx_fit, exp, exp_e
 from gradsim.lanes.memory import (
     aligned_empty,
     as_lanes,
+    call_address,
     group_count,
     lane_count,
     load,
@@ -15,6 +16,7 @@ from gradsim.lanes.memory import (
     tuple_loader,
 )
 from gradsim.lanes.vector import (
+    FLOATS,
     LANES,
     Lanes,
     bits,
@@ -35,11 +37,13 @@ from gradsim.lanes.vector import (
 )
 
 __all__ = [
+    "FLOATS",
     "LANES",
     "Lanes",
     "aligned_empty",
     "as_lanes",
     "bits",
+    "call_address",
     "copysign",
     "cos_sin_turns",
     "count_true",

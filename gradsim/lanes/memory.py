@@ -59,6 +59,12 @@ def _element_type(kind):
     return held if held in (types.float32, types.float64) else None
 
 
+def call_address(builder, address, arguments):
+    """Emit a call of the compiled block at an address: a C function of these arguments that returns nothing."""
+    kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
+    builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
+
+
 @intrinsic
 def load(typingctx, memory, index):
     """The full-width lanes at an element offset."""

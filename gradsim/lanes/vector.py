@@ -23,6 +23,8 @@ from numba.extending import intrinsic, lower_builtin, lower_cast, register_model
 
 # Numbers of networks in a group, one a lane.
 LANES = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}
+# The same precisions as Numba names them.
+FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 ALIGNMENT = 64
 
 _SCALAR = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}

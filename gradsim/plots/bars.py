@@ -65,6 +65,12 @@ def rate_dots(rates: pd.DataFrame, ax: Axes | None, limit: int, title: str) -> F
     return dress(figure, title, note=note, ax=ax)
 
 
+def _in_margin(axes: Axes, place: float, text: str) -> None:
+    """A remark right of a row."""
+    where = axes.get_yaxis_transform()
+    axes.text(1.015, place, text, transform=where, va="center", fontsize=8, color=color("muted"))
+
+
 def _draw_rates(axes: Axes, places: np.ndarray, rates: pd.DataFrame) -> None:
     blue = mpl.rcParams["axes.prop_cycle"].by_key()["color"][0]
     axes.hlines(places, rates["low"], rates["high"], color=blue, linewidth=2.2, alpha=0.55)
@@ -72,15 +78,7 @@ def _draw_rates(axes: Axes, places: np.ndarray, rates: pd.DataFrame) -> None:
     tally = zip(places, rates["converged"], rates["n"], strict=True)
     for place, converged, n in tally:
         text = f"{words.count(converged)} of {words.count(n)}"
-        axes.text(
-            1.015,
-            place,
-            text,
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            fontsize=8,
-            color=color("muted"),
-        )
+        _in_margin(axes, place, text)
 
 
 def _share_axis(axes: Axes, name: str) -> None:
@@ -162,15 +160,7 @@ def fates(counts: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Fi
     axes.set_yticks(range(len(kept)), [label(name, 44) for name in kept], color=color("ink"))
     for place, name in enumerate(kept):
         text = words.plural(total[name], "run")
-        axes.text(
-            1.015,
-            place,
-            text,
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            fontsize=8,
-            color=color("muted"),
-        )
+        _in_margin(axes, place, text)
     _share_axis(axes, "share of runs")
     axes.grid(False)
     return dress(figure, title, handles if len(handles) > 1 else _only(axes, handles), note, ax)
