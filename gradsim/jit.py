@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
 from numba.core import compiler
 from numba.core.caching import _Cache
 from numba.core.ccallback import CFunc
@@ -27,7 +29,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_machinery import register_pass
 from numba.core.serialize import dumps
 from numba.core.typed_passes import NativeLowering
-from numba.extending import register_jitable
+from numba.extending import intrinsic, register_jitable
 
 # Never nnan or ninf: a NaN is a finding, and the compiler must not assume it away.
 FASTMATH = frozenset({"contract", "reassoc", "arcp", "nsz"})
@@ -257,6 +259,16 @@ def device(func: Callable) -> Callable:
 def formula(func: Callable) -> Callable:
     """A function over lane vectors, inlined where it is used, arithmetic in the order written."""
     return register_jitable(fastmath=set(FORMULA_FASTMATH), forceinline=True, **_DEVICE)(func)
+
+
+@intrinsic
+def address_of_this_process(typingctx):
+    """A number that is never 0. Numba keeps no function on disk that this one is part of."""
+
+    def codegen(context, builder, sig, args):
+        return builder.ptrtoint(context.add_dynamic_addr(builder, id(typingctx), info="gradsim"), ir.IntType(64))
+
+    return types.int64(), codegen
 
 
 # --- entry points ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import overload
 
 from gradsim.jit import formula
-from gradsim.lanes.vector import Lanes, bits, fma, from_bits, rint, where
+from gradsim.lanes.vector import Lanes, bits, fma, from_bits, where
 
 LN2_HIGH_32, LN2_LOW_32 = 0.693145751953125, 1.4286068203094173e-06
 LN2_HIGH_64, LN2_LOW_64 = 0.6931471803691238, 1.9082149292705877e-10
@@ -23,7 +23,7 @@ LOG2_E = 1.4426950408889634
 MAGIC_32, MAGIC_64 = 12582912.0, 6755399441055744.0
 
 
-def _by_precision(single, double):
+def by_precision(single, double):
     """Overload body that picks the implementation for the precision of the first argument."""
 
     def choose(x):
@@ -39,20 +39,25 @@ def _by_precision(single, double):
 
 
 @formula
-def _reduced_exp_32(x):
+def expm1_tail_32(r):
+    """(expm1(r) - r)/r^2 for abs(r) <= ln(2)/2."""
+    q = fma(r, 0.001392618358771349454, 0.00836317905272257737)
+    q = fma(q, r, 0.0416665546172045742)
+    q = fma(q, r, 0.1666657698969877568)
+    return fma(q, r, 0.5)
+
+
+@formula
+def reduced_exp_32(x):
     """n, r and expm1(r) with x = n ln2 + r; n as the bits of MAGIC + n."""
     t = fma(x, LOG2_E, MAGIC_32)
     n = t - MAGIC_32
     r = fma(n, -LN2_LOW_32, fma(n, -LN2_HIGH_32, x))
-    q = fma(r, 0.001392618358771349454, 0.00836317905272257737)
-    q = fma(q, r, 0.0416665546172045742)
-    q = fma(q, r, 0.1666657698969877568)
-    q = fma(q, r, 0.5)
-    return bits(t), fma(q, r * r, r)
+    return bits(t), fma(expm1_tail_32(r), r * r, r)
 
 
 @formula
-def _scales_32(n):
+def scales_32(n):
     """Two powers of two whose product is 2^n: a single one would overflow or flush what is representable."""
     half = ((n + 0x1000) >> 1) - (0x1000 // 2)
     return from_bits((half + 127) << 23), from_bits((n - half + 127) << 23)
@@ -61,16 +66,13 @@ def _scales_32(n):
 @formula
 def _exp_32(x):
     x = where(x > 89.0, 89.0, where(x < -104.0, -104.0, x))
-    pattern, p = _reduced_exp_32(x)
-    a, b = _scales_32(pattern - 0x4B400000)
+    pattern, p = reduced_exp_32(x)
+    a, b = scales_32(pattern - 0x4B400000)
     return fma(p, a, a) * b
 
 
 @formula
-def _reduced_exp_64(x):
-    t = fma(x, LOG2_E, MAGIC_64)
-    n = t - MAGIC_64
-    r = fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))
+def expm1_tail_64(r):
     q = fma(r, 2.510038549551031908e-8, 2.762008844540974816e-7)
     q = fma(q, r, 2.755726845999706477e-6)
     q = fma(q, r, 0.00002480152129595437513)
@@ -79,12 +81,19 @@ def _reduced_exp_64(x):
     q = fma(q, r, 0.008333333333330061833)
     q = fma(q, r, 0.04166666666662412787)
     q = fma(q, r, 0.1666666666666666745)
-    q = fma(q, r, 0.5)
-    return bits(t), fma(q, r * r, r)
+    return fma(q, r, 0.5)
 
 
 @formula
-def _scales_64(n):
+def reduced_exp_64(x):
+    t = fma(x, LOG2_E, MAGIC_64)
+    n = t - MAGIC_64
+    r = fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, x))
+    return bits(t), fma(expm1_tail_64(r), r * r, r)
+
+
+@formula
+def scales_64(n):
     half = ((n + 0x1000) >> 1) - (0x1000 // 2)
     return from_bits((half + 1023) << 52), from_bits((n - half + 1023) << 52)
 
@@ -92,16 +101,16 @@ def _scales_64(n):
 @formula
 def _exp_64(x):
     x = where(x > 710.0, 710.0, where(x < -746.0, -746.0, x))
-    pattern, p = _reduced_exp_64(x)
-    a, b = _scales_64(pattern - 0x4338000000000000)
+    pattern, p = reduced_exp_64(x)
+    a, b = scales_64(pattern - 0x4338000000000000)
     return fma(p, a, a) * b
 
 
 @formula
 def _exp_expm1_32(x):
     x = where(x > 89.0, 89.0, where(x < -104.0, -104.0, x))
-    pattern, p = _reduced_exp_32(x)
-    a, b = _scales_32(pattern - 0x4B400000)
+    pattern, p = reduced_exp_32(x)
+    a, b = scales_32(pattern - 0x4B400000)
     # 2^n (p + 1) - 1 = 2^n p + (2^n - 1); the bracket is exact where it matters. Above the mantissa's width
     # the 1 no longer counts, and 2^n in one factor would overflow early.
     e = fma(p, a, a) * b
@@ -111,8 +120,8 @@ def _exp_expm1_32(x):
 @formula
 def _exp_expm1_64(x):
     x = where(x > 710.0, 710.0, where(x < -746.0, -746.0, x))
-    pattern, p = _reduced_exp_64(x)
-    a, b = _scales_64(pattern - 0x4338000000000000)
+    pattern, p = reduced_exp_64(x)
+    a, b = scales_64(pattern - 0x4338000000000000)
     e = fma(p, a, a) * b
     return e, where(x > 50.0, e, fma(p, a * b, a * b - 1))
 
@@ -132,8 +141,8 @@ def expm1(x):
     return np.expm1(x)
 
 
-overload(exp, strict=False)(_by_precision(_exp_32, _exp_64))
-overload(exp_expm1, strict=False)(_by_precision(_exp_expm1_32, _exp_expm1_64))
+overload(exp, strict=False)(by_precision(_exp_32, _exp_64))
+overload(exp_expm1, strict=False)(by_precision(_exp_expm1_32, _exp_expm1_64))
 
 
 @overload(expm1, strict=False)
@@ -146,14 +155,14 @@ def _expm1(x):
 
 
 @formula
-def _log_tail_32(s):
+def log_tail_32(s):
     """log((1 + s)/(1 - s)) - 2 s."""
     w = s * s
     return s * w * fma(fma(w, 0.2958005304318844214, 0.3998877828216280773), w, 0.6666668504515602907)
 
 
 @formula
-def _log_tail_64(s):
+def log_tail_64(s):
     w = s * s
     q = fma(w, 0.1461658542488862199, 0.1533171061821077157)
     q = fma(q, w, 0.1818288945567494604)
@@ -165,7 +174,7 @@ def _log_tail_64(s):
 
 
 @formula
-def _split_32(x):
+def split_32(x):
     """x = 2^k m with m in [sqrt(1/2), sqrt(2)); k as a float. For normal x."""
     shifted = bits(x) + (0x3F800000 - 0x3F3504F3)
     k = from_bits((shifted >> 23) + 0x4B000000) - (8388608.0 + 127.0)
@@ -173,14 +182,14 @@ def _split_32(x):
 
 
 @formula
-def _split_64(x):
+def split_64(x):
     shifted = bits(x) + (0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
     k = from_bits((shifted >> 52) + 0x4330000000000000) - (4503599627370496.0 + 1023.0)
     return k, from_bits((shifted & 0x000FFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD)
 
 
 @formula
-def _log_limits(x, y):
+def log_limits(x, y):
     """`y` with the limits of log(x): -inf at 0, NaN below, inf at inf, NaN at NaN."""
     y = where(x == np.inf, x, y)
     return where(x > 0, y, where(x == 0, -np.inf, np.nan))
@@ -189,49 +198,49 @@ def _log_limits(x, y):
 @formula
 def _log_32(x):
     tiny = x < 1.1754943508222875e-38
-    k, m = _split_32(where(tiny, x * 16777216.0, x))
+    k, m = split_32(where(tiny, x * 16777216.0, x))
     k = where(tiny, k - 24, k)
     f = m - 1
     s = f / (f + 2)
     # log m = f - s (f - tail/s): the form that keeps f, the leading term, exact.
-    y = fma(k, LN2_HIGH_32, f - fma(s, f, fma(k, -LN2_LOW_32, -_log_tail_32(s))))
-    return _log_limits(x, y)
+    y = fma(k, LN2_HIGH_32, f - fma(s, f, fma(k, -LN2_LOW_32, -log_tail_32(s))))
+    return log_limits(x, y)
 
 
 @formula
 def _log_64(x):
     tiny = x < 2.2250738585072014e-308
-    k, m = _split_64(where(tiny, x * 18014398509481984.0, x))
+    k, m = split_64(where(tiny, x * 18014398509481984.0, x))
     k = where(tiny, k - 54, k)
     f = m - 1
     s = f / (f + 2)
-    y = fma(k, LN2_HIGH_64, f - fma(s, f, fma(k, -LN2_LOW_64, -_log_tail_64(s))))
-    return _log_limits(x, y)
+    y = fma(k, LN2_HIGH_64, f - fma(s, f, fma(k, -LN2_LOW_64, -log_tail_64(s))))
+    return log_limits(x, y)
 
 
 @formula
 def _log1p_32(x):
     u = x + 1
-    k, m = _split_32(u)
+    k, m = split_32(u)
     # What the rounding of 1 + x lost, at the scale of m.
     lost = where(x > 1, 1 - (u - x), x - (u - 1)) / u
     f = where(k == 0, x, m - 1)
     lost = where(k == 0, 0, lost)
     s = f / (f + 2)
-    y = fma(k, LN2_HIGH_32, f - fma(s, f, fma(k, -LN2_LOW_32, -_log_tail_32(s)) - lost))
-    return where(x == 0, x, _log_limits(u, y))
+    y = fma(k, LN2_HIGH_32, f - fma(s, f, fma(k, -LN2_LOW_32, -log_tail_32(s)) - lost))
+    return where(x == 0, x, log_limits(u, y))
 
 
 @formula
 def _log1p_64(x):
     u = x + 1
-    k, m = _split_64(u)
+    k, m = split_64(u)
     lost = where(x > 1, 1 - (u - x), x - (u - 1)) / u
     f = where(k == 0, x, m - 1)
     lost = where(k == 0, 0, lost)
     s = f / (f + 2)
-    y = fma(k, LN2_HIGH_64, f - fma(s, f, fma(k, -LN2_LOW_64, -_log_tail_64(s)) - lost))
-    return where(x == 0, x, _log_limits(u, y))
+    y = fma(k, LN2_HIGH_64, f - fma(s, f, fma(k, -LN2_LOW_64, -log_tail_64(s)) - lost))
+    return where(x == 0, x, log_limits(u, y))
 
 
 def log(x):
@@ -244,118 +253,5 @@ def log1p(x):
     return np.log1p(x)
 
 
-overload(log, strict=False)(_by_precision(_log_32, _log_64))
-overload(log1p, strict=False)(_by_precision(_log1p_32, _log1p_64))
-
-
-# --- erfcx, the Gaussian tail ---------------------------------------------------------------------
-
-
-@formula
-def _erfcx_fit_32(t):
-    u = t - 1
-    p = fma(u, 0.00006815084923966612451, -0.0001616614783931109139)
-    p = fma(p, u, -0.0005389127930111551829)
-    p = fma(p, u, 0.002416407441395295192)
-    p = fma(p, u, 0.00005595954305716355584)
-    p = fma(p, u, -0.02382165171632436938)
-    p = fma(p, u, 0.09215041724783698608)
-    p = fma(p, u, -0.2114249358540439477)
-    p = fma(p, u, 0.3410667525287269269)
-    p = fma(p, u, -0.3886290042351644969)
-    p = fma(p, u, 0.2530080582697296529)
-    return p * t
-
-
-@formula
-def _erfcx_fit_64(t):
-    u = t - 1
-    p = fma(u, 7.920965150157880477e-10, 2.027855797379315319e-10)
-    p = fma(p, u, -8.124956709386181782e-9)
-    p = fma(p, u, -5.236996595017836215e-9)
-    p = fma(p, u, 4.54915783062251309e-8)
-    p = fma(p, u, 5.646559545168380826e-8)
-    p = fma(p, u, -1.956650269194740272e-7)
-    p = fma(p, u, -4.211059224356223215e-7)
-    p = fma(p, u, 7.755855165350962447e-7)
-    p = fma(p, u, 2.696934763530422498e-6)
-    p = fma(p, u, -3.426911337548042424e-6)
-    p = fma(p, u, -0.00001667371632685806405)
-    p = fma(p, u, 0.00002162253415622821598)
-    p = fma(p, u, 0.0001034768402029299988)
-    p = fma(p, u, -0.0002086364484380905892)
-    p = fma(p, u, -0.0005711958288361641186)
-    p = fma(p, u, 0.002459886152998056119)
-    p = fma(p, u, 0.00006950566380160691398)
-    p = fma(p, u, -0.023840020578660918)
-    p = fma(p, u, 0.09214804792258235918)
-    p = fma(p, u, -0.2114217113381020372)
-    p = fma(p, u, 0.3410668700408646618)
-    p = fma(p, u, -0.3886291643943108285)
-    p = fma(p, u, 0.2530080582697296356)
-    return p * t
-
-
-def erfcx_fit(x):
-    """(1 + 2 x) erfcx(x) - 1 at argument t = 2 x/(x + 3) in [0, 2]: the smooth part, exactly 0 at x = 0."""
-    from scipy.special import erfcx as scipy_erfcx
-
-    x = 3 * x / (2 - x)
-    return (1 + 2 * x) * scipy_erfcx(x) - 1
-
-
-overload(erfcx_fit, strict=False)(_by_precision(_erfcx_fit_32, _erfcx_fit_64))
-
-
-@formula
-def _erfcx(x):
-    return (1 + erfcx_fit(where(x > 1e18, 2, 2 * x / (x + 3)))) / fma(x, 2, 1)
-
-
-def erfcx(x):
-    """exp(x^2) erfc(x) for x >= 0: the tail of the Gaussian without its underflow."""
-    from scipy.special import erfcx as scipy_erfcx
-
-    return scipy_erfcx(x)
-
-
-overload(erfcx, strict=False)(_by_precision(_erfcx, _erfcx))
-
-
-# --- sine and cosine of a fraction of a turn ------------------------------------------------------
-
-
-@formula
-def _cos_sin_turns(u):
-    """cos(2 pi u), sin(2 pi u) in float64 for u in [0, 1): quarter turns off, then two short polynomials."""
-    quarter = rint(u * 4)
-    x = (u * 4 - quarter) * 0.5
-    w = x * x
-    s = fma(w, -0.00002174206734247800569, 0.0004662879326147480596)
-    s = fma(s, w, -0.007370430312294823689)
-    s = fma(s, w, 0.08214588659727676267)
-    s = fma(s, w, -0.5992645293206478179)
-    s = fma(s, w, 2.55016403987734488)
-    s = fma(s, w, -5.167712780049970029)
-    sine = fma(s * w, x, x * 3.141592653589793)
-    c = fma(w, -0.0001037008297159462668, 0.001929493874894941023)
-    c = fma(c, w, -0.02580688796470187633)
-    c = fma(c, w, 0.2353306302839922224)
-    c = fma(c, w, -1.335262768853809441)
-    c = fma(c, w, 4.058712126416765171)
-    c = fma(c, w, -4.934802200544679307)
-    cosine = fma(c, w, 1)
-    odd = (quarter == 1) | (quarter == 3)
-    c, s = where(odd, sine, cosine), where(odd, cosine, sine)
-    return where((quarter == 1) | (quarter == 2), -c, c), where((quarter == 2) | (quarter == 3), -s, s)
-
-
-def cos_sin_turns(u):
-    """(cos(2 pi u), sin(2 pi u)) for u in [0, 1), float64."""
-    return np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)
-
-
-@overload(cos_sin_turns, strict=False)
-def _cos_sin(u):
-    if isinstance(u, Lanes) and u.dtype == types.float64:
-        return lambda u: _cos_sin_turns(u)
+overload(log, strict=False)(by_precision(_log_32, _log_64))
+overload(log1p, strict=False)(by_precision(_log1p_32, _log1p_64))

@@ -12,6 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from gradsim.lanes.extended import Extended
 from gradsim.lanes.vector import ALIGNMENT, LANES, Lanes, lanes_of, splat
 
 
@@ -141,8 +142,8 @@ def pointer(typingctx, memory, index):
 
 @intrinsic
 def as_lanes(typingctx, x, like):
-    """A number in every lane of the type of `like`; lanes as they are."""
-    if not isinstance(like, Lanes) or not (x == like or isinstance(x, types.Number | types.Boolean)):
+    """A number, or lanes of fewer digits, in the type of `like`: lanes or pairs of them."""
+    if not isinstance(like, Lanes | Extended) or not isinstance(x, Lanes | Extended | types.Number | types.Boolean):
         return None
 
     def codegen(context, builder, sig, args):
@@ -153,8 +154,8 @@ def as_lanes(typingctx, x, like):
 
 @intrinsic
 def tuple_as_lanes(typingctx, values, like):
-    """A tuple of numbers as a tuple of lanes of the type of `like`."""
-    if not isinstance(like, Lanes) or not isinstance(values, types.BaseTuple):
+    """A tuple of numbers, or of lanes of fewer digits, as a tuple of the type of `like`: lanes or pairs of them."""
+    if not isinstance(like, Lanes | Extended) or not isinstance(values, types.BaseTuple):
         return None
     result = types.UniTuple(like, len(values))
 

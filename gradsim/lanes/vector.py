@@ -103,6 +103,11 @@ def _number_to_lanes(context, builder, fromty, toty, value):
     return splat(builder, context.cast(builder, value, fromty, toty.dtype), toty.llvm)
 
 
+@lower_cast(Lanes, Lanes)
+def _lanes_to_wider_lanes(context, builder, fromty, toty, value):
+    return value if fromty == toty else builder.fpext(value, toty.llvm)
+
+
 @lower_cast(types.Integer, IntegerLanes)
 def _integer_to_lanes(context, builder, fromty, toty, value):
     wide = context.cast(builder, value, fromty, types.uint64 if toty.bits == 64 else types.uint32)
@@ -343,14 +348,15 @@ def widen(typingctx, x):
 
 @intrinsic
 def narrow(typingctx, x, like):
-    """Float64 lanes rounded to the precision of `like`."""
+    """Float64 lanes, as many as they are, rounded to the precision of `like`."""
     if not (isinstance(x, Lanes) and isinstance(like, Lanes)):
         return None
+    kind = Lanes(like.dtype, x.count)
 
     def codegen(context, builder, sig, args):
-        return args[0] if x == like else builder.fptrunc(args[0], like.llvm)
+        return args[0] if x == kind else builder.fptrunc(args[0], kind.llvm)
 
-    return like(x, like), codegen
+    return kind(x, like), codegen
 
 
 @intrinsic
