@@ -164,6 +164,8 @@ def _generated(name: str, given: Mapping, key: str) -> Sequence:
         quoted = ""
         if name in (*CHOICE_FIELDS, "learning_rate") and given:
             quoted = f'; the axis of a parameter is named in quotation marks, as in "{name}.{next(iter(given))}"'
+        if name == "activation" and "formula" in given:
+            quoted = "; a formula stands in a list"
         raise UsageError(
             f"{key} = {short(dict(given))}: must be a list, or a table with one of {', '.join(GENERATORS)}{quoted}"
         )

@@ -19,10 +19,14 @@ LARGEST = 10**30
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A name from a table and the parameters given for it, in the order given."""
+    """A name from a table and the parameters given for it, in the order given.
+
+    definition: for an entry that a user made from text, what makes it again: `formula='z*sigmoid(b*z)', ...`.
+    """
 
     name: str
     params: tuple[tuple[str, object], ...] = ()
+    definition: str = ""
 
     @property
     def values(self) -> dict[str, object]:
@@ -31,19 +35,19 @@ class Choice:
     @property
     def label(self) -> str:
         """`name(key=value, ...)`, the form that is read back."""
-        if not self.params:
-            return self.name
-        return f"{self.name}({', '.join(f'{k}={_written(v)}' for k, v in self.params)})"
+        parts = [self.definition] * bool(self.definition) + [f"{k}={_written(v)}" for k, v in self.params]
+        return f"{self.name}({', '.join(parts)})" if parts else self.name
 
     @property
     def key(self) -> tuple:
         """Hashable, and equal for equal choices; what has no plain value, such as an array, stands by its identity."""
         plain = str | int | float | None
-        return self.name, tuple((k, v if isinstance(v, plain) else ("id", id(v))) for k, v in self.params)
+        name = f"{self.name}({self.definition})" if self.definition else self.name
+        return name, tuple((k, v if isinstance(v, plain) else ("id", id(v))) for k, v in self.params)
 
-    def having(self, **values: object) -> Choice:
+    def having(self, /, **values: object) -> Choice:
         """With these parameters set, others kept."""
-        return Choice(self.name, tuple((self.values | values).items()))
+        return dataclasses.replace(self, params=tuple((self.values | values).items()))
 
 
 def _written(value: object) -> str:
@@ -108,9 +112,10 @@ def complete(choice: Choice, entry: object, key: str, noun: str) -> Choice:
         if isinstance(value, int) and abs(value) > LARGEST:
             raise UsageError(f"{owner}: parameter {name!r} is {short(value)}; allowed: numbers up to 1e30 in magnitude")
     filled = {n: p.check(owner, n, given.get(n, p.default)) for n, p in entry.parameters.items()}
-    return Choice(entry.name, tuple(filled.items()))
+    definition = getattr(getattr(entry, "function", None), "definition", "")
+    return Choice(entry.name, tuple(filled.items()), definition)
 
 
 def short_label(choice: Choice, defaults: Mapping[str, object]) -> str:
-    """The label without the parameters that are at their defaults."""
+    """The name with the parameters that are not at their defaults."""
     return Choice(choice.name, tuple((k, v) for k, v in choice.params if defaults.get(k) != v)).label

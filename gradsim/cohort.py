@@ -71,10 +71,16 @@ def cohort_key(cell: RunFields) -> tuple:
         cell.batch_size,
         cell.steps,
         cell.widths,
-        tuple(c.name for c in layer_activations(cell)),
+        tuple(_shaped(c) for c in layer_activations(cell)),
         cell.bias,
         cell.optimizer.name,
     )
+
+
+def _shaped(choice: Choice) -> tuple:
+    """Which activation, and what of it shapes the network."""
+    shaping = ACTIVATIONS[choice.name].with_role("shape")
+    return choice.name, *((k, v) for k, v in choice.params if k in shaping)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -295,6 +301,7 @@ def cohort_of(campaign: Campaign, cell: RunFields, checkpoints: list[int] | None
         batches=np.ascontiguousarray(batches),
         checkpoints=steps,
         probe_samples=min(campaign.probe_samples, data.train_samples),
+        campaign_seed=campaign.campaign_seed,
     )
     constant = LOSSES[loss].constant_loss(data.y_train, data.outputs)
     return Cohort(cell, data, task, steps, campaign.target * constant)

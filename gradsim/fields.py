@@ -91,12 +91,27 @@ def _activation_choice(value: object) -> Choice:
     from gradsim.activations import Activation
     from gradsim.activations.registry import ensure_registered
 
+    if isinstance(value, Mapping) and "formula" in value:
+        return _formula_choice(value)
     if not isinstance(value, Activation):
-        return choices.parse(value, "activation")
+        choice = choices.parse(value, "activation")
+        return _formula_choice({"name": choice.name} | choice.values) if "formula" in choice.values else choice
     ensure_registered(value)
     if table_of("activation")[value.name].function is not value.function:
         raise UsageError(f"activation: the name {value.name!r} is taken by another function; give yours another name")
     return Choice(value.name, tuple(value.values.items()))
+
+
+def _formula_choice(given: Mapping[str, object]) -> Choice:
+    """The activation of {formula = "z*sigmoid(b*z)", name = "mine", parameters = {b = 1.0}, b = 2.0}."""
+    from gradsim.activations.symbolic import KEYS, from_formula
+
+    definition = {("text" if key == "formula" else key): given[key] for key in KEYS if key in given}
+    try:
+        made = from_formula(**definition)
+    except UsageError as error:
+        raise UsageError(f"activation: {error}") from None
+    return Choice(made.name, tuple((k, v) for k, v in given.items() if k not in KEYS))
 
 
 def _read_dataset(value: object) -> Choice:

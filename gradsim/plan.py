@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsim.axes import Axis, kept_runs, read_axes
+from gradsim.choices import Choice
 from gradsim.cohort import Cost, check_with_data, cohort_cost, cohort_key, data_key, dataset_of, layer_rates
 from gradsim.errors import UsageError
-from gradsim.fields import RunFields
+from gradsim.fields import RunFields, table_of
 from gradsim.resolve import check_settings, identity, rates_text, same_run, value_text, with_parameters, with_values
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Plan:
             if name == "learning_rate":
                 return all(len(v) == 1 for v in values)
             if name.startswith("activation."):
-                return not self._mixed_activations
+                return not self._mixed_activations and name.partition(".")[2] not in self._shape_parameters
             return name.startswith("learning_rate.")
 
         return all(is_lane(n, v) for n, v in zip(axis.names, axis.values, strict=True))
@@ -96,8 +97,17 @@ class Plan:
     @cached_property
     def _mixed_activations(self) -> bool:
         """Whether some run has a list of activations."""
+        return any(len(given) > 1 for given in self._given_activations())
+
+    @cached_property
+    def _shape_parameters(self) -> set[str]:
+        """Parameters of activations that a network's shape depends on."""
+        table = table_of("activation")
+        return {p for given in self._given_activations() for c in given for p in table[c.name].with_role("shape")}
+
+    def _given_activations(self) -> list[tuple[Choice, ...]]:
         columns = [v for axis in self.axes for n, v in zip(axis.names, axis.values, strict=True) if n == "activation"]
-        return any(len(given) > 1 for column in [[self.campaign.activation], *columns] for given in column)
+        return [given for column in [[self.campaign.activation], *columns] for given in column]
 
     def _check_lane_axes(self) -> None:
         """Bounds of parameters, of which cells show the first value only."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from gradsim.campaign import Campaign
 from gradsim.cohort import Cohort, cohort_of
-from gradsim.engine.network import split_parameters
 from gradsim.errors import UsageError, short
 from gradsim.fields import RunFields
 from gradsim.lanes import LANES
@@ -19,7 +18,10 @@ from gradsim.shard import Outcome, networks_of, outcome_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gradsim.activations import Activation
+
 Weights = list[tuple[np.ndarray, np.ndarray | None]]
+Learned = list[dict[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,17 +31,20 @@ class Replay:
     Attributes:
         run_id, settings: which run, and its settings.
         weights: `[(W [fan_in, fan_out], b [fan_out]), ...]` after the last step.
+        learned: the learned parameters of each hidden layer's activation after the last step, by name [units].
         loss: float64 [steps], the batch loss before each step's update; NaN from the first non-finite one on.
         checkpoints: steps at which `layers`, `snapshots` and `histograms` stand.
-        snapshots: the weights at each checkpoint, each in the form of `weights`.
+        snapshots, learned_snapshots: the same at each checkpoint.
     """
 
     run_id: str
     settings: RunFields
     weights: Weights
+    learned: Learned
     loss: np.ndarray
     checkpoints: np.ndarray
     snapshots: list[Weights]
+    learned_snapshots: list[Learned]
     _cohort: Cohort
     _outcome: Outcome
 
@@ -61,23 +66,33 @@ class Replay:
         import pandas as pd
 
         rows = []
-        for step, weights in zip(self.checkpoints, self.snapshots, strict=True):
-            for layer, (z, h) in enumerate(self._signals(weights)):
+        for step, weights, learned in zip(self.checkpoints, self.snapshots, self.learned_snapshots, strict=True):
+            for layer, (z, h) in enumerate(self._signals(weights, learned)):
                 for quantity, values in (("preactivation", z), ("activation", h)):
                     rows += [(int(step), layer, quantity, *bin_) for bin_ in _histogram(values)]
         return pd.DataFrame(rows, columns=["step", "layer", "quantity", "left", "right", "count"])
 
-    def _signals(self, weights: Weights) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(z, h) of each layer over the probe set, flat."""
+    def _signals(self, weights: Weights, learned: Learned) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(z, h) of each layer over the probe set, flat; random parameters as in evaluation."""
         task = self._cohort.task
         h = task.train.features.reshape(-1, task.architecture.widths[0])[: task.probe_samples]
         out = []
         with np.errstate(all="ignore"):
             for i, (w, b) in enumerate(weights):
                 z = h @ w + (0 if b is None else b)
-                h = task.architecture.activations[i](z) if i < len(task.architecture.activations) else z
+                h = _activated(task.architecture.activations[i], z, learned[i]) if i < len(learned) else z
                 out.append((z.reshape(-1), h.reshape(-1)))
         return out
+
+
+def _activated(act: Activation, z: np.ndarray, learned: dict[str, np.ndarray]) -> np.ndarray:
+    """Activations of z [rows, units], each unit with its own learned parameters."""
+    if not learned:
+        return act(z)
+    by_unit = [dict(zip(learned, values, strict=True)) for values in np.transpose(list(learned.values())).tolist()]
+    # Training may have carried them beyond the bounds of what can be given.
+    acts = [dataclasses.replace(act, values=dict(act.values) | values) for values in by_unit]
+    return np.stack([unit(z[:, u]) for u, unit in enumerate(acts)], axis=1)
 
 
 def _histogram(values: np.ndarray, bins: int = 60) -> list[tuple[float, float, int]]:
@@ -103,10 +118,10 @@ def _single(campaign: Campaign, run_id: str, checkpoints: list[int] | None):
     return position, cohort, networks_of(plan, cohort, np.array([position]))
 
 
-def _lane_zero(cohort: Cohort, flat: np.ndarray) -> Weights:
+def _lane_zero(cohort: Cohort, flat: np.ndarray) -> tuple[Weights, Learned]:
     architecture = cohort.task.architecture
     mine = flat.reshape(-1, LANES[cohort.task.dtype])[:, 0].copy()
-    return split_parameters(mine, architecture.widths, architecture.bias)
+    return architecture.split(mine), architecture.split_learned(mine)
 
 
 def _steps(given: object) -> list[int]:
@@ -122,7 +137,7 @@ def _steps(given: object) -> list[int]:
 def initial_weights(campaign: Campaign, run_id: str) -> Weights:
     """The weights before the first step."""
     _, cohort, networks = _single(campaign, run_id, None)
-    return _lane_zero(cohort, networks.weights[0])
+    return _lane_zero(cohort, networks.weights[0])[0]
 
 
 def replay(campaign: Campaign, run_id: str, checkpoints: list[int] | None = None) -> Replay:
@@ -134,13 +149,17 @@ def replay(campaign: Campaign, run_id: str, checkpoints: list[int] | None = None
     records.snapshots.fill(np.nan)  # a run whose numbers are no longer finite ends early
     cohort.task.run(networks, records, cohort.task.workspace(), np.zeros(1, np.int64))
     result = outcome_of(cohort, records, 1)
+    weights, learned = _lane_zero(cohort, networks.weights[0])
+    at_checkpoints = [_lane_zero(cohort, s) for s in records.snapshots[0]]
     return Replay(
         run_id=str(run_id),
         settings=campaign.plan.settings(position),
-        weights=_lane_zero(cohort, networks.weights[0]),
+        weights=weights,
+        learned=learned,
         loss=result.losses[0],
         checkpoints=cohort.checkpoints,
-        snapshots=[_lane_zero(cohort, s) for s in records.snapshots[0]],
+        snapshots=[weights for weights, _ in at_checkpoints],
+        learned_snapshots=[learned for _, learned in at_checkpoints],
         _cohort=cohort,
         _outcome=result,
     )

@@ -112,7 +112,7 @@ def identity(settings: RunFields) -> dict[str, str]:
         else:
             out |= {field: choice.name} | {f"{field}.{k}": value_text(v) for k, v in choice.params}
     activations = distinct_activations(settings)
-    out["activation"] = "-".join(c.name for c in activations)
+    out["activation"] = "-".join(map(activation_text, activations))
     for i, choice in enumerate(activations):
         owner = "activation" if len(activations) == 1 else f"activation.{i}"
         out |= {f"{owner}.{k}": value_text(v) for k, v in choice.params}
@@ -130,7 +130,19 @@ def _resolved_loss(settings: RunFields) -> str:
 def distinct_activations(settings: RunFields) -> tuple[Choice, ...]:
     """One choice where all hidden layers have the same, or there are none; else one for each."""
     layers = layer_activations(settings)
-    return layers if len(set(layers)) > 1 else settings.activation[:1]
+    return layers if len(set(map(_activation_key, layers))) > 1 else settings.activation[:1]
+
+
+def activation_text(choice: Choice) -> str:
+    """What tells an activation from others: its name, or its formula where it came from text, whatever it is called."""
+    function = getattr(table_of("activation")[choice.name], "function", None)
+    formula = getattr(function, "formula", None)
+    return choice.name if formula is None else formula.identity
+
+
+def _activation_key(choice: Choice) -> tuple:
+    """Equal for activations that compute the same."""
+    return activation_text(choice), tuple(sorted(choice.params))
 
 
 def rates_text(rates: Sequence[float]) -> str:
@@ -150,6 +162,6 @@ def same_run(settings: RunFields) -> tuple:
         *(getattr(settings, f) for f in ("scaling", "test_fraction", "data_seed", "widths", "bias", "loss")),
         *(getattr(settings, f) for f in ("batch_size", "steps", "dtype", "seed")),
         *(getattr(settings, f).key for f in ("initializer", "bias_initializer", "optimizer")),
-        distinct_activations(settings),
+        tuple(map(_activation_key, distinct_activations(settings))),
         rates_text(layer_rates(settings)),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from itertools import pairwise
 
 import numpy as np
 
@@ -57,24 +56,27 @@ def networks_of(plan: Plan, cohort: Cohort, positions: np.ndarray) -> Networks:
     for j, name in enumerate(OPTIMIZERS[task.optimizer].parameters):
         steering[:, j] = lane_values.get(f"optimizer.{name}", steering[:, j])
     parameters, limits = _activation_numbers(cells, inverse, lane_values)
-    scales = np.array([_initial_scales(c, architecture.widths) for c in cells])[inverse]
+    scales = np.array([_initial_scales(c, architecture.shapes) for c in cells])[inverse]
 
     layers = rates.shape[1]
     optimizer_numbers = np.concatenate([rates[:, :, None], np.repeat(steering[:, None, :], layers, axis=1)], axis=2)
     grouped = lanes_array(optimizer_numbers, dtype)
     grouped_limits = lanes_array(limits, np.dtype(dtype))
     grouped_parameters = lanes_array(parameters, dtype)
+    grouped_seeds = lanes_array(seeds, dtype)
     return Networks(
         weights=initial_parameters(
             architecture,
             dtype,
             plan.campaign.campaign_seed,
-            lanes_array(seeds, dtype),
+            grouped_seeds,
             lanes_array(scales, dtype),
+            grouped_parameters,
         ),
         parameters=_aligned(grouped_parameters.reshape(len(grouped), -1), dtype),
         numbers=_aligned(grouped.reshape(*grouped.shape[:2], -1), dtype),
         saturation=saturation_limits(grouped_limits[:, :, 0], grouped_limits[:, :, 1], dtype),
+        seeds=np.ascontiguousarray(grouped_seeds).view(np.float64),
     )
 
 
@@ -108,12 +110,9 @@ def _tensor_scales(choice: Choice, fan_in: int, fan_out: int) -> tuple[float, fl
     return scales.shift, scales.normal, scales.uniform
 
 
-def _initial_scales(cell: RunFields, widths: tuple[int, ...]) -> list:
+def _initial_scales(cell: RunFields, shapes: tuple[tuple[int, int], ...]) -> list:
     """[layers, (weights, biases), (shift, normal, uniform)]."""
-    return [
-        [_tensor_scales(choice, m, n) for choice in (cell.initializer, cell.bias_initializer)]
-        for m, n in pairwise(widths)
-    ]
+    return [[_tensor_scales(choice, m, n) for choice in (cell.initializer, cell.bias_initializer)] for m, n in shapes]
 
 
 # --- a shard run, and its rows --------------------------------------------------------------------
@@ -174,7 +173,7 @@ def run_columns(campaign: Campaign, cohort: Cohort, result: Outcome) -> dict[str
             np.isnan(result.first_nonfinite),
         ),
         result.statistics,
-        cohort.cell.widths,
+        cohort.task.architecture.preactivations,
         cohort.target_loss,
         campaign.thresholds,
     )

@@ -10,7 +10,7 @@ import naive
 import numpy as np
 
 from gradsim.activations import get
-from gradsim.engine.network import Architecture, lanes_array, split_parameters
+from gradsim.engine.network import Architecture, lanes_array
 from gradsim.engine.probe import STATISTICS
 from gradsim.engine.train import FINAL, Networks, Records, Samples, Task, saturation_limits
 from gradsim.lanes import LANES, aligned_empty
@@ -40,25 +40,33 @@ class Setup:
     test_samples: int = 0
     seed: int = 0
     statistics: bool = True
+    vary: bool = True  # whether parameters of activations differ among the networks
 
 
 class Trained:
     """The setup after training by the engine, and what the twin needs to repeat any of its networks."""
 
     def __init__(self, setup: Setup, **changed: np.ndarray):
-        """changed: `rates` [networks, layers], `start` [networks, parameters], in the place of those drawn."""
+        """changed: `rates` [networks, layers], `start` [networks, parameters], `seeds` [networks], `targets` [samples,
+        outputs] in the place of those drawn."""
         self.setup, self.kind = setup, DTYPES[setup.dtype]
         self.lanes = LANES[self.kind]
         self.count = setup.networks or self.lanes
         self.random = np.random.default_rng(setup.seed)
         self._draw_data()
         self._draw_networks()
+        self.seeds = np.arange(self.count, dtype=np.uint64)
         for name, value in changed.items():
-            setattr(self, name, np.asarray(value, self.kind))
+            setattr(self, name, np.asarray(value, getattr(self, name).dtype))
         self.task, networks = self._task(), self._networks()
         self.records: Records = self.task.records(len(networks.weights), snapshots=True)
         self.finished = self.task.run(networks, self.records, self.task.workspace(), np.zeros(1, np.int64))
         self.flat = self._by_network(networks.weights[:, None])[:, 0]
+
+    @property
+    def architecture(self) -> Architecture:
+        s = self.setup
+        return Architecture(s.widths, tuple(get(a) for a in s.activations), s.bias)
 
     # --- drawing --------------------------------------------------------------------------------
 
@@ -75,19 +83,28 @@ class Trained:
     def _draw_networks(self):
         """Weights of standard deviation 1/sqrt(fan_in), rates within a factor of 2, parameters near their defaults."""
         s, random, n = self.setup, self.random, self.count
+        self.values = [
+            {k: (p.default * self._factors(p)).astype(self.kind) for k, p in get(a).parameters.items()}
+            for a in s.activations
+        ]
         parts = []
-        for m, k in itertools.pairwise(s.widths):
+        for layer, (m, k) in enumerate(self.architecture.shapes):
             parts.append(random.normal(size=(n, m * k)) / np.sqrt(m))
             if s.bias:
                 parts.append(random.normal(size=(n, k)) / 4)
+            if self.architecture.learned[layer]:
+                values = np.stack(list(self.values[layer].values()), axis=1)
+                parts.append(np.tile(values, (1, s.widths[layer + 1])))
         self.start = np.concatenate(parts, axis=1).astype(self.kind)
         layers = len(s.widths) - 1
         self.rates = (s.rate * random.uniform(0.5, 1, (n, layers))).astype(self.kind)
         self.betas = random.uniform(0.5, 0.9, n).astype(self.kind)
-        self.values = [
-            {k: (p.default * random.uniform(0.5, 2, n)).astype(self.kind) for k, p in get(a).parameters.items()}
-            for a in s.activations
-        ]
+
+    def _factors(self, parameter) -> np.ndarray:
+        """[networks], of a parameter's default."""
+        if parameter.role == "shape" or not self.setup.vary:
+            return np.ones(self.count)
+        return self.random.uniform(0.5, 2, self.count)
 
     # --- for the engine -------------------------------------------------------------------------
 
@@ -101,7 +118,7 @@ class Trained:
 
         checkpoints = [0, s.steps] if s.checkpoints is None else s.checkpoints
         return Task(
-            architecture=Architecture(s.widths, tuple(get(a) for a in s.activations), s.bias),
+            architecture=self.architecture,
             dtype=self.kind,
             loss=s.loss,
             optimizer=s.optimizer,
@@ -130,6 +147,7 @@ class Trained:
             parameters=self._stored(np.stack(columns, axis=1)),
             numbers=self._stored(numbers),
             saturation=saturation_limits(grouped[:, :, 0], grouped[:, :, 1], self.kind),
+            seeds=lanes_array(self.seeds, self.kind).view(np.float64),
         )
 
     def _stored(self, values):
@@ -182,7 +200,7 @@ class Trained:
         return self._layers(self._by_network(self.records.snapshots)[network, checkpoint])
 
     def _layers(self, flat):
-        return split_parameters(flat.astype(np.float64), self.setup.widths, self.setup.bias)
+        return self.architecture.split(flat.astype(np.float64))
 
     # --- for the twin ---------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
-"""The twin's activations: value and slope to 50 digits (ORACLES) and in float64 arrays (ACTIVATIONS).
+"""The twin's activations in float64 arrays: ACTIVATIONS, name -> function(z, **parameters) -> (value, slope).
 
-Kinks follow PyTorch: relu'(0) = 0, leaky_relu'(0) = slope, elu'(0) = alpha. At +-inf the limit; NaN in, NaN
-out. Both tables: name -> function(z, **parameters) -> (value, slope).
+Written out in NumPy for those whose twins are trained most; any other name is answered by its oracle, exact and slow.
+MAX_SLOPE says what saturation is measured against. Kinks follow PyTorch: relu'(0) = 0, leaky_relu'(0) = slope,
+elu'(0) = alpha. At +-inf the limit; NaN in, NaN out.
 """
 
 from __future__ import annotations
@@ -10,95 +11,9 @@ import functools
 import math
 
 import numpy as np
+import oracles
 import scipy.special
 from mpmath import mp
-
-# --- activations, exact to 50 digits ----------------------------------------------------
-
-
-def _exact(formula):
-    """Evaluate `formula` with 50 digits at the exact value of a float; NaN in, NaN out."""
-
-    @functools.wraps(formula)
-    def at_50_digits(z, **params):
-        with mp.workdps(50):
-            z = z if isinstance(z, mp.mpf) else mp.mpf(float(z))
-            if mp.isnan(z):
-                return mp.nan, mp.nan
-            value, slope = formula(z, **{name: mp.mpf(float(number)) for name, number in params.items()})
-            return mp.mpf(value), mp.mpf(slope)
-
-    return at_50_digits
-
-
-@_exact
-def exact_identity(z):
-    return z, 1
-
-
-@_exact
-def exact_sigmoid(z):
-    s, one_minus_s = 1 / (1 + mp.exp(-z)), 1 / (1 + mp.exp(z))
-    return s, s * one_minus_s
-
-
-@_exact
-def exact_tanh(z):
-    return mp.tanh(z), mp.sech(z) ** 2
-
-
-@_exact
-def exact_relu(z):
-    return (z, 1) if z > 0 else (0, 0)
-
-
-@_exact
-def exact_leaky_relu(z, slope=0.01):
-    if z > 0:
-        return z, 1
-    return (slope * z if slope else 0), slope
-
-
-@_exact
-def exact_elu(z, alpha=1.0):
-    return (z, 1) if z > 0 else (alpha * mp.expm1(z), alpha * mp.exp(z))
-
-
-@_exact
-def exact_softplus(z):
-    return mp.log1p(mp.exp(z)) if z < 0 else z + mp.log1p(mp.exp(-z)), 1 / (1 + mp.exp(-z))
-
-
-@_exact
-def exact_silu(z):
-    if mp.isinf(z):
-        return (z, 1) if z > 0 else (0, 0)
-    s, one_minus_s = 1 / (1 + mp.exp(-z)), 1 / (1 + mp.exp(z))
-    return z * s, s * (1 + z * one_minus_s)
-
-
-@_exact
-def exact_gelu(z):
-    if abs(z) > 1e100:  # mpmath's erfc cannot hold exp(-1e600); no float can either
-        return (z, 1) if z > 0 else (0, 0)
-    cdf, density = mp.erfc(-z / mp.sqrt(2)) / 2, mp.exp(-z * z / 2) / mp.sqrt(2 * mp.pi)
-    return z * cdf, cdf + z * density
-
-
-ORACLES = {
-    "identity": exact_identity,
-    "sigmoid": exact_sigmoid,
-    "tanh": exact_tanh,
-    "relu": exact_relu,
-    "leaky_relu": exact_leaky_relu,
-    "elu": exact_elu,
-    "softplus": exact_softplus,
-    "silu": exact_silu,
-    "gelu": exact_gelu,
-}
-
-
-# --- activations, float64 ---------------------------------------------------------------
 
 
 def _keep_nan(z, slope):
@@ -155,17 +70,36 @@ def gelu(z):
     return _limit_at_inf(z, x * cdf), cdf + x * density
 
 
-ACTIVATIONS = {
-    "identity": identity,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "relu": relu,
-    "leaky_relu": leaky_relu,
-    "elu": elu,
-    "softplus": softplus,
-    "silu": silu,
-    "gelu": gelu,
-}
+class _ByOracle(dict):
+    """Functions by name; what is missing is evaluated number by number at 50 digits, and rounded to float64."""
+
+    def __missing__(self, name):
+        oracle = oracles.ORACLES[name]
+
+        def at_50_digits(z, **params):
+            z = np.asarray(z, np.float64)
+            found = np.array([[float(x) for x in oracle.value_and_slope(x, **params)] for x in z.ravel()])
+            return tuple(found.reshape(-1, 2).T.reshape(2, *z.shape))
+
+        return at_50_digits
+
+
+ACTIVATIONS = _ByOracle(
+    {
+        "identity": identity,
+        "sigmoid": sigmoid,
+        "tanh": tanh,
+        "relu": relu,
+        "leaky_relu": leaky_relu,
+        "elu": elu,
+        "softplus": softplus,
+        "silu": silu,
+        "gelu": gelu,
+    }
+)
+
+# The same names, (value, slope) to 50 digits.
+ORACLES = {name: oracles.ORACLES[name].value_and_slope for name in ACTIVATIONS}
 
 # The smallest number above 0 stands for 0+: the rectifiers have their full slope right of 0 and not at 0.
 RIGHT_OF_ZERO = math.ulp(0.0)
@@ -176,14 +110,14 @@ def _silu_max_slope() -> tuple[float, float]:
     """silu'' = s (1 - s) (2 + z (1 - 2 s)) vanishes where z tanh(z / 2) = 2."""
     with mp.workdps(50):
         point = mp.findroot(lambda z: z * mp.tanh(z / 2) - 2, 2.4)
-        return float(exact_silu(point)[1]), float(point)
+        return float(ORACLES["silu"](point)[1]), float(point)
 
 
 @functools.cache
 def _gelu_max_slope() -> tuple[float, float]:
     """gelu'' = density(z) (2 - z^2) vanishes at sqrt(2)."""
     with mp.workdps(50):
-        return float(exact_gelu(mp.sqrt(2))[1]), float(mp.sqrt(2))
+        return float(ORACLES["gelu"](mp.sqrt(2))[1]), float(mp.sqrt(2))
 
 
 # name -> function(**params) -> (max abs slope, point of max slope): low is z < point, high is z >= point

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import gradsim as gs
+from gradsim.activations import get
 from gradsim.engine.initialize import initial_parameters
-from gradsim.engine.network import Architecture, split_parameters
+from gradsim.engine.network import Architecture
 from gradsim.errors import UsageError
 from gradsim.initializers import INITIALIZERS
 from gradsim.lanes import LANES
@@ -58,15 +59,17 @@ def defaults(name):
 
 def networks(widths, weights, biases=(0.0, 0.0, 0.0), *, dtype=np.float64, seeds=range(8), campaign_seed=0):
     """[(W [fan_in, fan_out, networks], b [fan_out, networks]), ...]; scales: (shift, normal, uniform) of each layer."""
-    size, architecture = LANES[np.dtype(dtype)], Architecture(tuple(widths), (), True)
+    size, architecture = LANES[np.dtype(dtype)], Architecture(tuple(widths), (get("identity"),) * (len(widths) - 2))
     count = -(-len(seeds) // size) * size
     keys = np.resize(np.array(seeds, np.uint64), count).reshape(-1, size)
     scales = np.empty((len(keys), len(widths) - 1, 2, 3, size))
     scales[:, :, 0] = np.reshape(weights, (1, -1, 3, 1))
     scales[:, :, 1] = np.reshape(biases, (1, -1, 3, 1))
-    flat = initial_parameters(architecture, np.dtype(dtype), campaign_seed, keys, scales)
+    flat = initial_parameters(
+        architecture, np.dtype(dtype), campaign_seed, keys, scales, np.zeros((len(keys), 0, size))
+    )
     by_network = np.moveaxis(flat.reshape(len(keys), -1, size), 1, 0).reshape(-1, count)[:, : len(seeds)]
-    return split_parameters(by_network, widths, True)
+    return architecture.split(by_network)
 
 
 def scales_of(name, m, n, **parameters):

@@ -13,7 +13,7 @@ import pytest
 
 import gradsim
 from gradsim import jit
-from gradsim.activations import spec
+from gradsim.activations import blocks
 from gradsim.engine.contraction import contract, contract_shared
 
 PACKAGE = Path(gradsim.__file__).parent
@@ -261,9 +261,9 @@ def formula(z):
 
 def compiled_block():
     """The block of `formula`, through the disk cache, past the one in memory."""
-    block = spec._block.__wrapped__(formula, (), np.dtype(np.float64), "value")
+    block = blocks.pointwise_block.__wrapped__(formula, (), np.dtype(np.float64), "value", False)
     z, h = np.arange(8.0), np.empty(8)
-    block.over_array(z, h, np.empty(8), np.zeros(8))
+    block(z, h, np.empty(8), np.zeros(8), rows=1, units=1)
     np.testing.assert_array_equal(h, 2.5 * z + 1)
     return block._callback.cache_hits
 

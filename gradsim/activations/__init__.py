@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
-from gradsim.activations.registry import ACTIVATIONS, get, pointwise
+from gradsim.activations.registry import ACTIVATIONS, get, pointwise, taken_by
 from gradsim.activations.spec import Activation, Parameter
 
-# Importing a family enters its functions in the table.
-from gradsim.activations import rectified, sigmoidal, smooth  # isort: skip  # noqa: F401
+# Importing the families enters their functions in the table.
+from gradsim.activations import families  # isort: skip  # noqa: F401
 
-__all__ = ["ACTIVATIONS", "Activation", "Parameter", "get", "pointwise"]
+# After the catalogue, whose names are not a user's to give.
+from gradsim.activations.symbolic import FormulaWarning, from_formula  # isort: skip
+
+__all__ = ["ACTIVATIONS", "Activation", "FormulaWarning", "Parameter", "from_formula", "get", "pointwise"]
 
 
 def __getattr__(name: str) -> Activation:
-    if name in ACTIVATIONS:
-        return ACTIVATIONS[name]
+    found = taken_by(name)
+    if found is not None:
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -10,12 +10,14 @@ from itertools import pairwise
 import numpy as np
 
 from gradsim.activations import get
-from gradsim.engine.network import Architecture, lanes_array, split_parameters
+from gradsim.engine.network import Architecture, lanes_array
 from gradsim.engine.train import Networks, Samples, Task, saturation_limits
 from gradsim.lanes import LANES, aligned_empty
 
 # Chunks a thread: enough that threads finish together.
 CHUNKS = 4
+# The kernels are compiled for arrays that can be written to.
+REQUIRED = ("C", "W")
 
 
 def train_arrays(
@@ -68,9 +70,9 @@ def _task(architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndar
         loss=loss,
         optimizer="sgd",
         train=Samples(
-            np.ascontiguousarray(X, dtype).reshape(-1),
-            np.ascontiguousarray(y, np.int64).reshape(-1) if labels else np.empty(0, np.int64),
-            empty if labels else np.ascontiguousarray(y, dtype).reshape(-1),
+            np.require(X, dtype, REQUIRED).reshape(-1),
+            np.require(y, np.int64, REQUIRED).reshape(-1) if labels else np.empty(0, np.int64),
+            empty if labels else np.require(y, dtype, REQUIRED).reshape(-1),
         ),
         test=Samples(empty, np.empty(0, np.int64), empty),
         classes=0,
@@ -83,7 +85,16 @@ def _task(architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndar
 
 def _networks(task: Task, weights: Sequence[tuple[np.ndarray, np.ndarray]], rates: np.ndarray) -> Networks:
     n, architecture, dtype = len(rates), task.architecture, task.dtype
-    flat = np.concatenate([part.reshape(n, -1) for layer in weights for part in layer], axis=1)
+    starts = [
+        np.tile(a.parameter_vector(), units)
+        for a, units in zip(architecture.activations, architecture.widths[1:-1], strict=True)
+    ]
+    parts = []
+    for i, layer in enumerate(weights):
+        parts += [part.reshape(n, -1) for part in layer]
+        if architecture.learned[i]:
+            parts.append(np.tile(starts[i].astype(dtype), (n, 1)))
+    flat = np.concatenate(parts, axis=1)
     lanes = lanes_array(flat, dtype)
     stored = aligned_empty((len(lanes), lanes.shape[1] * lanes.shape[2]), dtype)
     stored[...] = lanes.reshape(len(lanes), -1)
@@ -91,7 +102,8 @@ def _networks(task: Task, weights: Sequence[tuple[np.ndarray, np.ndarray]], rate
     values = [v for a in architecture.activations for v in a.parameter_vector()] or [0.0]
     parameters = np.tile(np.repeat(np.array(values, dtype), LANES[dtype]), (len(lanes), 1))
     limits = np.zeros((len(lanes), len(architecture.activations), LANES[dtype]))
-    return Networks(stored, parameters, numbers, saturation_limits(limits, limits, dtype))
+    seeds = np.arange(len(lanes) * LANES[dtype], dtype=np.uint64).reshape(len(lanes), -1).view(np.float64)
+    return Networks(stored, parameters, numbers, saturation_limits(limits, limits, dtype), seeds)
 
 
 def _part(networks: Networks, first: int, last: int) -> Networks:
@@ -103,5 +115,5 @@ def _weights(task: Task, networks: Networks, n: int) -> list[tuple[np.ndarray, n
     by_run = np.moveaxis(networks.weights.reshape(len(networks.weights), -1, size), -1, 1).reshape(
         -1, task.architecture.parameter_count
     )
-    layers = split_parameters(by_run[:n].T, task.architecture.widths, True)
+    layers = task.architecture.split(by_run[:n].T)
     return [(np.moveaxis(W, -1, 0), np.moveaxis(b, -1, 0)) for W, b in layers]

@@ -72,12 +72,17 @@ def _initialize(layers, campaign_seed, seeds, scales, out):
 
 
 def initial_parameters(
-    architecture: Architecture, dtype: np.dtype, campaign_seed: int, seeds: np.ndarray, scales: np.ndarray
+    architecture: Architecture,
+    dtype: np.dtype,
+    campaign_seed: int,
+    seeds: np.ndarray,
+    scales: np.ndarray,
+    parameters: np.ndarray,
 ) -> np.ndarray:
-    """Parameters of all groups, [groups, P * L].
+    """What is trained in all groups, [groups, P * L].
 
     seeds: uint64 [groups, L]; scales: float64 [groups, layers, 2, 3, L], weights then biases, each
-    (shift, normal, uniform).
+    (shift, normal, uniform); parameters: of the activations [groups, A, L], where learned ones start from.
     """
     groups, size = seeds.shape
     halves = size // 8
@@ -85,5 +90,11 @@ def initial_parameters(
     split = scales.reshape(*scales.shape[:-1], halves, 8)
     ordered = np.ascontiguousarray(np.moveaxis(split, -2, 3)).reshape(*scales.shape[:3], halves, 24)
     out = aligned_empty((groups, architecture.parameter_count * LANES[dtype]), dtype)
-    _initialize(architecture.layers(dtype), campaign_seed, keys, ordered, out)
+    layers = architecture.layers(dtype)
+    _initialize(layers, campaign_seed, keys, ordered, out)
+    by_number = out.reshape(groups, -1, size)
+    for layer in layers[layers["learned"] >= 0]:
+        first, count = layer["learned"], layer["units"] * layer["parameter_count"]
+        mine = parameters[:, layer["parameters"] : layer["parameters"] + layer["parameter_count"]]
+        by_number[:, first : first + count] = np.tile(mine, (1, layer["units"], 1))
     return out

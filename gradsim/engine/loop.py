@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradsim import jit
-from gradsim.engine.network import clear, copy, delta_before, forward, gradient
+from gradsim.engine.network import Group, clear, copy, deltas_before, forward, gradient
 from gradsim.engine.probe import UPDATE, WEIGHT, mean_square, probe
 from gradsim.lanes import count_true, lane_count, load, load_wide, pointer, spread, sqrt, store, where, widen
 from gradsim.losses import call_loss
@@ -52,7 +52,7 @@ def _count_hits(outputs, labels, rows, units, hits):
 
 
 @jit.device
-def _evaluate(layers, weights, parameters, settings, samples, count, work):
+def _evaluate(layers, group, settings, samples, count, work):
     """The sum of all samples' losses into work.total; right predictions into work.hits where there are classes."""
     features, units = layers[0].fan_in, layers[layers.size - 1].fan_out
     clear(work.total, 0, work.total.size)
@@ -63,7 +63,8 @@ def _evaluate(layers, weights, parameters, settings, samples, count, work):
         data = samples.features[start * features :]
         labels, targets = samples.labels[start:], samples.targets[start * units :]
         h, capacity = work.h, settings.capacity
-        forward(layers, weights, parameters, data, h, h, work.slope, work.delta, rows, capacity, False)
+        z = work.z if settings.keeps_z else h
+        forward(layers, group, data, z, h, work.slope, work.delta, rows, capacity, False, 0, -1, 0)
         if settings.classes > 0:
             _count_hits(work.delta, labels, rows, units, work.hits)
         call_loss(settings.loss, pointer(work.delta, 0), labels, targets, rows, units, 1.0, work.total)
@@ -78,15 +79,18 @@ def _mean(sums, count, out):
 
 
 @jit.device
-def _backward(layers, weights, settings, data, rows, add, work):
+def _backward(layers, group, settings, data, rows, add, work):
     """Gradients of all layers from the deltas of the output, in work.delta; `add`: on top of what is there."""
-    delta, other = work.delta, work.other
+    delta, other, h, capacity = work.delta, work.other, work.h, settings.capacity
+    z = work.z if settings.keeps_z else h
     for i in range(layers.size - 1, -1, -1):
-        before = layers[i - 1].units if i > 0 else 0
-        gradient(layers[i], i, work.h, before, data, delta, work.grad, add, rows, settings.capacity)
+        layer = layers[i]
+        before = layers[i - 1].h if i > 0 else 0
+        gradient(layer, i, h, before, data, delta, work.grad, add, rows, capacity)
         if i > 0:
-            delta_before(layers[i], layers[i - 1], weights, work.slope, delta, other, rows, settings.capacity)
-            delta, other = other, delta
+            delta, other = deltas_before(
+                layer, layers[i - 1], group, z, h, work.slope, delta, other, work.grad, add, rows, capacity, True
+            )
 
 
 @jit.device
@@ -98,11 +102,10 @@ def _update(layers, weights, numbers, settings, work, step, measure):
         first, count = layer.weights * size, layer.fan_in * layer.fan_out
         if measure:
             copy(weights, first, work.old, 0, count * size)
-        # The biases follow the weights: one call updates both.
-        tensor = count + layer.fan_out if layer.biases >= 0 else count
+        # Biases and learned parameters follow the weights: one call updates all.
         at_state = first if settings.states > 0 else 0
         w, g, s = pointer(weights, first), pointer(work.grad, first), pointer(work.state, at_state)
-        call_optimizer(settings.optimizer, w, g, s, work.grad.size, tensor, pointer(numbers[i], 0), step)
+        call_optimizer(settings.optimizer, w, g, s, work.grad.size, layer.trained, pointer(numbers[i], 0), step)
         if measure:
             for k in range(0, count * size, size):
                 store(work.old, k, load(weights, first + k) - load(work.old, k))
@@ -121,7 +124,7 @@ def _record_change(layers, statistics, work, like):
 
 
 @jit.device
-def _step(layers, weights, parameters, settings, train, rows, work):
+def _step(layers, group, settings, train, rows, step, work):
     """Gradients of one batch into work.grad, the sum of its losses into work.total; `rows`: which samples, or none."""
     features, outputs = layers[0].fan_in, layers[layers.size - 1].fan_out
     samples = train
@@ -135,10 +138,12 @@ def _step(layers, weights, parameters, settings, train, rows, work):
         data = samples.features[start * features :]
         labels, targets = samples.labels[start:], samples.targets[start * outputs :]
         h, capacity = work.h, settings.capacity
-        forward(layers, weights, parameters, data, h, h, work.slope, work.delta, piece, capacity, True)
+        z = work.z if settings.keeps_z else h
+        seed = settings.campaign_seed
+        forward(layers, group, data, z, h, work.slope, work.delta, piece, capacity, True, seed, step, start)
         batch = float(settings.batch)
         call_loss(settings.loss, pointer(work.delta, 0), labels, targets, piece, outputs, batch, work.total)
-        _backward(layers, weights, settings, data, piece, start > 0, work)
+        _backward(layers, group, settings, data, piece, start > 0, work)
         start += piece
 
 
@@ -147,8 +152,8 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
     """Train `groups` groups; True unless stopped."""
     s = settings[0]
     for g in range(groups):
-        weights, parameters = networks.weights[g], networks.parameters[g]
-        numbers, saturation = networks.numbers[g], networks.saturation[g]
+        weights, numbers, saturation = networks.weights[g], networks.numbers[g], networks.saturation[g]
+        group = Group(weights, networks.parameters[g], networks.seeds[g], work.drawn)
         clear(work.state, 0, work.state.size)
         check = 0
         for step in range(s.steps + 1):
@@ -157,10 +162,10 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
                 if s.statistics:
                     found = records.statistics[g, check]
                     rows, capacity = s.probe_samples, s.capacity
-                    probe(layers, weights, parameters, saturation, s.loss, train, rows, work, capacity, found)
+                    probe(layers, group, saturation, s.loss, train, rows, work, capacity, found)
                     if step == s.steps:
                         _record_change(layers, found, work, weights)
-                _evaluate(layers, weights, parameters, s, train, s.train_samples, work)
+                _evaluate(layers, group, s, train, s.train_samples, work)
                 _mean(work.total, s.train_samples, records.train_loss[g, check])
                 if records.snapshots.size:
                     copy(weights, 0, records.snapshots[g, check], 0, weights.size)
@@ -169,7 +174,7 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
                 break
             if stop[0]:
                 return False
-            _step(layers, weights, parameters, s, train, batches[step], work)
+            _step(layers, group, s, train, batches[step], step, work)
             lost = load_wide(work.total, 0, spread(0, weights)) / s.batch
             store(records.losses[g, step], 0, lost)
             # A difference with itself is NaN where the loss is not finite.
@@ -183,7 +188,7 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
             # The last checkpoint has just been evaluated on the training data.
             _mean(work.hits, s.train_samples, records.final[g, _TRAIN_HITS])
             if s.test_samples > 0:
-                _evaluate(layers, weights, parameters, s, test, s.test_samples, work)
+                _evaluate(layers, group, s, test, s.test_samples, work)
                 _mean(work.total, s.test_samples, records.final[g, _TEST_LOSS])
                 _mean(work.hits, s.test_samples, records.final[g, _TEST_HITS])
     return True

@@ -1,44 +1,65 @@
 """One group of networks: where its numbers lie, and its forward and backward pass.
 
-Everything is a flat array of lane vectors, the network last. The parameters of a group are, layer by layer,
-`W[fan_in, fan_out, lanes]` and then `b[fan_out, lanes]`; activations are `h[row, unit, lanes]`. In training the
-pre-activations are overwritten by the activations (only h and the slopes are needed to go back); a probe keeps all.
+Everything is a flat array of lane vectors, the network last. What is trained in a group is, layer by layer,
+`W[fan_in, fan_out, lanes]`, then `b[fan_out, lanes]`, then the activation's learned parameters `[units, parameters,
+lanes]`; activations are `h[row, unit, lanes]`. In training the pre-activations are overwritten by the activations where
+h and the slopes are all that is needed to go back; a probe keeps both.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from itertools import pairwise
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from gradsim import jit
 from gradsim.activations.spec import Activation
 from gradsim.engine.contraction import contract, contract_shared, null
+from gradsim.engine.random import draw_noise
 from gradsim.lanes import LANES, call_address, group_count, lane_count, load, pointer, spread, store
 
 # What the kernels know of a layer; offsets are in lane vectors, -1 where there is none.
 LAYER = np.dtype(
     [
         ("fan_in", np.int64),
-        ("fan_out", np.int64),
+        ("fan_out", np.int64),  # pre-activations
+        ("units", np.int64),
+        ("outputs", np.int64),
         ("weights", np.int64),
         ("biases", np.int64),
-        ("units", np.int64),  # units of all earlier layers: where the layer's activations begin, for one row
+        ("trained", np.int64),  # how many numbers are trained: weights, biases, learned parameters
+        ("z", np.int64),  # pre-activations of all earlier layers: where the layer's begin, for one row
+        ("h", np.int64),  # outputs of all earlier layers, likewise
         ("activation", np.int64),  # address of the activation's block, value and slope; 0 for the linear output
         ("value", np.int64),  # address of the block that gives the value alone
+        ("backward", np.int64),  # address of the backward block; 0 where slopes are enough
         ("parameters", np.int64),  # where the lanes of the activation's parameters begin
+        ("parameter_count", np.int64),
+        ("learned", np.int64),  # where the learned parameters of its units begin, among what is trained
+        ("random", np.int64),  # how many parameters, the last ones, are drawn in training
+        ("drawn", np.int64),  # parameters drawn by all earlier layers: where the layer's begin, for one row
     ]
 )
 
 
+class Group(NamedTuple):
+    """What one group's networks differ in, as kernels take it: what is trained, the activations' parameters as they
+    are without training, the bits of the seeds [halves, 8] and scratch for random parameters."""
+
+    trained: np.ndarray
+    parameters: np.ndarray
+    seeds: np.ndarray
+    drawn: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A multilayer perceptron's shape: `widths` are features, hidden widths, outputs; an activation a hidden layer."""
+    """A multilayer perceptron's shape: `widths` are features, units of hidden layers, outputs; an activation a hidden
+    layer."""
 
     widths: tuple[int, ...]
     activations: tuple[Activation, ...]
@@ -49,56 +70,118 @@ class Architecture:
         """Number of weight layers."""
         return len(self.widths) - 1
 
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(fan_in, fan_out) of each layer's weights: outputs of the layer before, pre-activations of this one."""
+        fans_in = (self.widths[0], *(n * a.outputs for n, a in zip(self.widths[1:-1], self.activations, strict=True)))
+        return tuple(zip(fans_in, (*self.preactivations, self.widths[-1]), strict=True))
+
+    @cached_property
+    def preactivations(self) -> tuple[int, ...]:
+        """How many pre-activations each hidden layer has."""
+        return tuple(n * a.preactivations for n, a in zip(self.widths[1:-1], self.activations, strict=True))
+
+    @cached_property
+    def learned(self) -> tuple[int, ...]:
+        """How many numbers of learned activations each layer has: all parameters of each unit."""
+        hidden = zip(self.widths[1:-1], self.activations, strict=True)
+        counts = [n * len(a.parameters) * bool(a.learned) for n, a in hidden]
+        return (*counts, 0)
+
+    @property
+    def random(self) -> bool:
+        """Whether any activation draws parameters in training."""
+        return any(a.random for a in self.activations)
+
+    @property
+    def has_backward(self) -> bool:
+        """Whether the pre-activations of any layer are needed to go back."""
+        return any(a.has_backward for a in self.activations)
+
     @property
     def parameter_count(self) -> int:
-        """Weights and biases of one network."""
-        return sum((m + self.bias) * n for m, n in pairwise(self.widths))
+        """Weights, biases and learned activation parameters of one network."""
+        return sum((m + self.bias) * n for m, n in self.shapes) + sum(self.learned)
 
     @property
     def multiplications(self) -> int:
         """Multiply-adds of one sample, forward: sum of fan_in * fan_out."""
-        return sum(m * n for m, n in pairwise(self.widths))
+        return sum(m * n for m, n in self.shapes)
 
     def step_flops(self, batch: int) -> int:
         """Floating point operations of one training step: three contractions a layer, two in the first."""
-        return 2 * batch * (3 * self.multiplications - self.widths[0] * self.widths[1])
+        first_in, first_out = self.shapes[0]
+        return 2 * batch * (3 * self.multiplications - first_in * first_out)
 
     def layers(self, dtype: np.dtype | type) -> np.ndarray:
         """The LAYER records for a precision; compiles the activations' blocks."""
         records = np.zeros(self.depth, LAYER)
-        offset = units = parameters = 0
-        for i, (m, n) in enumerate(pairwise(self.widths)):
-            records[i] = (m, n, offset, offset + m * n if self.bias else -1, units, 0, 0, parameters)
+        offset = z = h = parameters = drawn = 0
+        for i, (m, n) in enumerate(self.shapes):
+            record, units, learned = records[i], self.widths[i + 1], self.learned[i]
+            record["fan_in"], record["fan_out"], record["units"], record["outputs"] = m, n, units, units
+            record["weights"], record["biases"] = offset, offset + m * n if self.bias else -1
+            record["trained"] = (m + self.bias) * n + learned
+            record["learned"] = offset + (m + self.bias) * n if learned else -1
+            record["z"], record["h"], record["parameters"], record["drawn"] = z, h, parameters, drawn
             if i < len(self.activations):
-                records[i]["activation"] = self.activations[i].block(dtype).address
-                records[i]["value"] = self.activations[i].block(dtype, "value").address
-                parameters += len(self.activations[i].parameters)
-            offset += (m + self.bias) * n
-            units += n
+                act = self.activations[i]
+                record["outputs"] = units * act.outputs
+                record["activation"] = act.block(dtype).address
+                record["value"] = act.block(dtype, "value").address
+                record["backward"] = act.block(dtype, "backward").address if act.has_backward else 0
+                record["parameter_count"], record["random"] = len(act.parameters), len(act.random)
+                parameters += len(act.parameters)
+                drawn += units * len(act.parameters) * bool(act.random)
+            offset += record["trained"]
+            z, h = z + n, h + record["outputs"]
         return records
 
+    def split(self, flat: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Views `(W [fan_in, fan_out, ...], b [fan_out, ...] or None)` of what is trained, laid out on axis 0."""
+        out, offset = [], 0
+        for (m, n), learned in zip(self.shapes, self.learned, strict=True):
+            weights = flat[offset : offset + m * n].reshape(m, n, *flat.shape[1:])
+            offset += m * n
+            out.append((weights, flat[offset : offset + n] if self.bias else None))
+            offset += self.bias * n + learned
+        return out
 
-def split_parameters(flat: np.ndarray, widths: Sequence[int], bias: bool) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """Views `(W [fan_in, fan_out, ...], b [fan_out, ...] or None)` of parameters laid out layer by layer on axis 0."""
-    out, offset = [], 0
-    for m, n in pairwise(widths):
-        weights = flat[offset : offset + m * n].reshape(m, n, *flat.shape[1:])
-        offset += m * n
-        out.append((weights, flat[offset : offset + n] if bias else None))
-        offset += n if bias else 0
-    return out
+    def split_learned(self, flat: np.ndarray) -> list[dict[str, np.ndarray]]:
+        """Views of the learned parameters of each hidden layer, by name [units, ...]."""
+        out, offset = [], 0
+        for i, act in enumerate(self.activations):
+            m, n = self.shapes[i]
+            offset += (m + self.bias) * n
+            mine = flat[offset : offset + self.learned[i]].reshape(self.widths[i + 1], -1, *flat.shape[1:])
+            out.append({name: mine[:, list(act.parameters).index(name)] for name in act.learned})
+            offset += self.learned[i]
+        return out
 
 
 @intrinsic
-def call_activation(typingctx, address, z, h, slope, parameters, rows, units):
-    """Call an activation's block by its address, with parameters common to all rows and units."""
+def call_activation(typingctx, address, z, h, slope, parameters, rows, units, row_stride, unit_stride):
+    """Call an activation's block by its address."""
     if not isinstance(z, types.CPointer):
         return None
-    sig = types.void(types.int64, z, z, z, z, types.int64, types.int64)
+    sig = types.void(types.int64, z, z, z, z, *[types.int64] * 4)
 
     def codegen(context, builder, sig, args):
-        no_stride = ir.Constant(ir.IntType(64), 0)
-        call_address(builder, args[0], [*args[1:], no_stride, no_stride])
+        call_address(builder, args[0], args[1:])
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
+def call_backward(typingctx, address, z, h, slope, upstream, delta, parameters, gradient, rows, units, rs, us):
+    """Call an activation's backward block by its address."""
+    if not isinstance(z, types.CPointer):
+        return None
+    sig = types.void(types.int64, *[z] * 7, *[types.int64] * 4)
+
+    def codegen(context, builder, sig, args):
+        call_address(builder, args[0], args[1:])
         return context.get_dummy_value()
 
     return sig, codegen
@@ -120,36 +203,71 @@ def copy(source, first, out, at, count):
 
 
 @jit.device
-def forward(layers, weights, parameters, data, z, h, slope, outputs, rows, capacity, slopes):
-    """All layers for `rows` rows of data; hidden results at `units * capacity`, the last into `outputs`.
+def _draw(layer, index, group, campaign_seed, step, first_row, rows, capacity):
+    """The parameters of each row and unit, into group.drawn: the last ones random, the others as they are."""
+    size = lane_count(group.drawn)
+    count, kept = layer.parameter_count, layer.parameter_count - layer.random
+    first = layer.drawn * capacity * size
+    for row in range(rows):
+        for unit in range(layer.units):
+            at = first + (row * layer.units + unit) * count * size
+            if layer.learned >= 0:
+                copy(group.trained, (layer.learned + unit * count) * size, group.drawn, at, kept * size)
+            else:
+                copy(group.parameters, layer.parameters * size, group.drawn, at, kept * size)
+        for j in range(layer.random):
+            at = first + (row * layer.units * count + kept + j) * size
+            number = (first_row + row) * layer.random + j
+            draw_noise(campaign_seed, group.seeds, step, index, number, layer.units, group.drawn, at, count * size)
 
-    z may be h itself; `slopes`: whether slopes are wanted. data: scalars [rows, features], common to all lanes.
+
+@jit.device
+def _parameters_of(layer, group, drawn, capacity):
+    """Where the parameters of a layer's units are, and their strides by row and by unit: fixed, learned, or drawn."""
+    size = lane_count(group.trained)
+    count = layer.parameter_count
+    if layer.random > 0 and drawn:
+        return pointer(group.drawn, layer.drawn * capacity * size), layer.units * count, count
+    if layer.learned >= 0:
+        return pointer(group.trained, layer.learned * size), 0, count
+    return pointer(group.parameters, layer.parameters * size), 0, 0
+
+
+@jit.device
+def forward(layers, group, data, z, h, slope, outputs, rows, capacity, slopes, campaign_seed, step, first_row):
+    """All layers for `rows` rows of data; hidden results at `capacity` times a layer's offset, the last into `outputs`.
+
+    z may be h itself; `slopes`: whether slopes are wanted. data: scalars [rows, features], common to all lanes. Random
+    parameters are drawn for the `step`, or not at all where it is -1; `first_row` numbers the rows of a batch.
     """
+    weights = group.trained
     size = lane_count(weights)
     nothing = null(pointer(weights, 0))
     for i in range(layers.size):
         layer = layers[i]
         m, n = layer.fan_in, layer.fan_out
-        here = layer.units * capacity * size
         last = i == layers.size - 1
-        target = pointer(outputs, 0) if last else pointer(z, here)
+        target = pointer(outputs, 0) if last else pointer(z, layer.z * capacity * size)
         w = pointer(weights, layer.weights * size)
         bias = pointer(weights, layer.biases * size) if layer.biases >= 0 else nothing
         if i == 0:
             x = pointer(data, 0)
             contract_shared(x, w, target, bias, m, 1, n * size, size, n * size, size, 0, size, rows, n, m)
         else:
-            before = pointer(h, layers[i - 1].units * capacity * size)
+            before = pointer(h, layers[i - 1].h * capacity * size)
             contract(before, w, target, bias, m * size, size, n * size, size, n * size, size, 0, size, rows, n, m)
         if not last:
-            values = pointer(parameters, layer.parameters * size)
+            if layer.random > 0 and step >= 0:
+                _draw(layer, i, group, campaign_seed, step, first_row, rows, capacity)
+            values, by_row, by_unit = _parameters_of(layer, group, step >= 0, capacity)
+            into, steep = pointer(h, layer.h * capacity * size), pointer(slope, layer.z * capacity * size)
             block = layer.activation if slopes else layer.value
-            call_activation(block, target, pointer(h, here), pointer(slope, here), values, rows, n)
+            call_activation(block, target, into, steep, values, rows, layer.units, by_row, by_unit)
 
 
 @jit.device
 def gradient(layer, index, h, before, data, delta, grad, add, rows, capacity):
-    """dLoss/dW and dLoss/db of one layer from its deltas; `before`: units before the layer's input; `add`: on top."""
+    """dLoss/dW and dLoss/db of one layer from its deltas; `before`: offset of the layer's input; `add`: on top."""
     size = lane_count(grad)
     m, n = layer.fan_in, layer.fan_out
     g, d = pointer(grad, layer.weights * size), pointer(delta, 0)
@@ -197,15 +315,30 @@ def sum_rows(delta, out, first, units, rows, add):
 
 
 @jit.device
-def delta_before(layer, previous, weights, slope, delta, out, rows, capacity):
-    """The deltas of the previous layer: (delta W^T) * f'(z)."""
-    size = lane_count(weights)
+def deltas_before(layer, previous, group, z, h, slope, delta, other, grad, add, rows, capacity, drawn):
+    """From dLoss/dz of a layer, `delta`, those of the previous one: (delta W^T) back through its activation.
+
+    Gradients of learned activation parameters go into `grad`; `add`: on top of what is there. `drawn`: whether random
+    parameters were drawn on the way forward. Returns where the deltas are now, and the other array.
+    """
+    size = lane_count(grad)
     m, n = layer.fan_in, layer.fan_out
-    d, w, o = pointer(delta, 0), pointer(weights, layer.weights * size), pointer(out, 0)
+    d, w, o = pointer(delta, 0), pointer(group.trained, layer.weights * size), pointer(other, 0)
     contract(d, w, o, null(o), n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
-    here = previous.units * capacity * size
-    for i in range(0, rows * m * size, size):
-        store(out, i, load(out, i) * load(slope, here + i))
+    at_z, at_h = previous.z * capacity * size, previous.h * capacity * size
+    if previous.backward == 0:
+        for i in range(0, rows * m * size, size):
+            store(other, i, load(other, i) * load(slope, at_z + i))
+        return other, delta
+    gradients = pointer(grad, 0)
+    if previous.learned >= 0:
+        gradients = pointer(grad, previous.learned * size)
+        if not add:
+            clear(grad, previous.learned * size, previous.units * previous.parameter_count * size)
+    values, by_row, by_unit = _parameters_of(previous, group, drawn, capacity)
+    zs, hs, steep = pointer(z, at_z), pointer(h, at_h), pointer(slope, at_z)
+    call_backward(previous.backward, zs, hs, steep, o, d, values, gradients, rows, previous.units, by_row, by_unit)
+    return delta, other
 
 
 def lanes_array(values: np.ndarray, dtype: np.dtype | type) -> np.ndarray:

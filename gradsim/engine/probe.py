@@ -6,8 +6,10 @@ Sums of squares are taken about the first value of the layer, so that a saturate
 
 from __future__ import annotations
 
+import numpy as np
+
 from gradsim import jit
-from gradsim.engine.network import clear, delta_before, forward, gradient
+from gradsim.engine.network import clear, deltas_before, forward, gradient
 from gradsim.lanes import (
     count_true,
     lane_count,
@@ -71,29 +73,39 @@ def _add(out, field, value, like):
 
 
 @jit.device
-def _signal(z, h, first, rows, units, out, like, begin):
-    """Sums of z and h and of their squares about the first value, and the count of zeros."""
+def _moments(values, first, rows, count, mean, std, origin, out, like, begin):
+    """Sums of values and of their squares about the first value."""
     size = lane_count(like)
     if begin:
-        store(out, _Z_ORIGIN * size, widen(load(z, first)))
-        store(out, _H_ORIGIN * size, widen(load(h, first)))
+        store(out, origin * size, widen(load(values, first)))
     zero = widen(spread(0, like))
-    z0 = load_wide(out, _Z_ORIGIN * size, zero)
-    h0 = load_wide(out, _H_ORIGIN * size, zero)
+    about = load_wide(out, origin * size, zero)
     for row in range(rows):
-        sz, szz, sh, shh = zero, zero, zero, zero
+        s, ss = zero, zero
+        for k in range(count):
+            x = widen(load(values, first + (row * count + k) * size)) - about
+            s, ss = s + x, ss + x * x
+        _add(out, mean, s, like)
+        _add(out, std, ss, like)
+
+
+@jit.device
+def _zeros(h, first, rows, count, out, like):
+    """Counts of activations that are exactly 0."""
+    size = lane_count(like)
+    for row in range(rows):
         zeros = spread(0, like)
-        for unit in range(units):
-            at = first + (row * units + unit) * size
-            value = load(h, at)
-            x, y = widen(load(z, at)) - z0, widen(value) - h0
-            sz, szz, sh, shh = sz + x, szz + x * x, sh + y, shh + y * y
-            zeros = zeros + where(value == 0, 1, 0)
-        _add(out, Z_MEAN, sz, like)
-        _add(out, Z_STD, szz, like)
-        _add(out, H_MEAN, sh, like)
-        _add(out, H_STD, shh, like)
+        for k in range(count):
+            zeros = zeros + where(load(h, first + (row * count + k) * size) == 0, 1, 0)
         _add(out, ZERO, widen(zeros), like)
+
+
+@jit.device
+def _signal(layer, z, z_at, h, h_at, rows, out, like, begin):
+    """Sums over pre-activations and outputs of a layer."""
+    _moments(z, z_at, rows, layer.fan_out, Z_MEAN, Z_STD, _Z_ORIGIN, out, like, begin)
+    _moments(h, h_at, rows, layer.outputs, H_MEAN, H_STD, _H_ORIGIN, out, like, begin)
+    _zeros(h, h_at, rows, layer.outputs, out, like)
 
 
 @jit.device
@@ -178,26 +190,30 @@ def _distinct(weights, layer):
 
 
 @jit.device
-def _finish(layers, weights, grad, steepest, rows, out):
+def _finish(layers, weights, grad, saturation, steepest, rows, out):
     """Turn sums into statistics; `out` [layers, statistics, lanes]."""
     size = lane_count(weights)
     for i in range(layers.size):
         layer = layers[i]
         n = layer.fan_out
         mine = out[i]
-        count = rows * n
+        count, outputs = rows * n, rows * layer.outputs
         like = widen(spread(0, weights))
-        for mean, std, origin in ((Z_MEAN, Z_STD, _Z_ORIGIN), (H_MEAN, H_STD, _H_ORIGIN)):
-            offset = load_wide(mine, mean * size, like) / count
-            variance = load_wide(mine, std * size, like) / count - offset * offset
+        for mean, std, origin, of in ((Z_MEAN, Z_STD, _Z_ORIGIN, count), (H_MEAN, H_STD, _H_ORIGIN, outputs)):
+            offset = load_wide(mine, mean * size, like) / of
+            variance = load_wide(mine, std * size, like) / of - offset * offset
             store(mine, mean * size, offset + load_wide(mine, origin * size, like))
             store(mine, std * size, sqrt(where(variance < 0, 0, variance)))
-        for share in (LOW, HIGH, ZERO, COHERENCE):
-            store(mine, share * size, load_wide(mine, share * size, like) / count)
+        for share, of in ((LOW, count), (HIGH, count), (ZERO, outputs), (COHERENCE, count)):
+            store(mine, share * size, load_wide(mine, share * size, like) / of)
         dead = spread(0, weights)
         if layer.activation != 0:
             for unit in range(n):
-                dead = dead + where(load(steepest, (layer.units + unit) * size) < DEAD_SLOPE, 1, 0)
+                dead = dead + where(load(steepest, (layer.z + unit) * size) < DEAD_SLOPE, 1, 0)
+            # Where the slope has no bound, nothing is flat against it.
+            bounded = widen(load(saturation[i], 0)) < np.inf
+            for share in (LOW, HIGH):
+                store(mine, share * size, where(bounded, load_wide(mine, share * size, like), np.nan))
         store(mine, DEAD * size, widen(dead) / n)
         store(mine, DELTA * size, sqrt(load_wide(mine, DELTA * size, like) / count))
         store(mine, GRADIENT * size, sqrt(mean_square(grad, layer.weights * size, layer.fan_in * n)))
@@ -206,11 +222,12 @@ def _finish(layers, weights, grad, steepest, rows, out):
 
 
 @jit.device
-def probe(layers, weights, parameters, saturation, loss, samples, rows, work, capacity, out):
+def probe(layers, group, saturation, loss, samples, rows, work, capacity, out):
     """Fill `out` [layers, STATISTICS * lanes] for one group; `saturation` [hidden, (threshold, center) * lanes].
 
     The field `update_ratio` is left alone: it belongs to a step.
     """
+    weights = group.trained
     size = lane_count(weights)
     features, units = layers[0].fan_in, layers[layers.size - 1].fan_out
     for i in range(layers.size):
@@ -223,26 +240,40 @@ def probe(layers, weights, parameters, saturation, loss, samples, rows, work, ca
         begin = start == 0
         data = samples.features[start * features :]
         delta, other = work.delta, work.other
-        forward(layers, weights, parameters, data, work.z, work.h, work.slope, delta, piece, capacity, True)
+        forward(layers, group, data, work.z, work.h, work.slope, delta, piece, capacity, True, 0, -1, 0)
         for i in range(layers.size - 1):
             layer = layers[i]
-            here = layer.units * capacity * size
-            _signal(work.z, work.h, here, piece, layer.fan_out, out[i], weights, begin)
+            at = layer.z * capacity * size
+            _signal(layer, work.z, at, work.h, layer.h * capacity * size, piece, out[i], weights, begin)
             limits = saturation[i]
-            steepest = work.steepest[layer.units * size :]
+            steepest = work.steepest[layer.z * size :]
             threshold, center = load(limits, 0), load(limits, size)
-            _slopes(work.z, work.slope, here, piece, layer.fan_out, threshold, center, steepest, out[i], begin)
-        _signal(delta, delta, 0, piece, units, out[layers.size - 1], weights, begin)
+            _slopes(work.z, work.slope, at, piece, layer.fan_out, threshold, center, steepest, out[i], begin)
+        last = layers.size - 1
+        _signal(layers[last], delta, 0, delta, 0, piece, out[last], weights, begin)
         labels, targets = samples.labels[start:], samples.targets[start * units :]
         call_loss(loss, pointer(delta, 0), labels, targets, piece, units, float(rows), work.total)
         for i in range(layers.size - 1, -1, -1):
             layer = layers[i]
-            before = layers[i - 1].units if i > 0 else -1
+            before = layers[i - 1].h if i > 0 else -1
             at = before * capacity * size
             _deltas(delta, piece, layer.fan_out, work.h, at, data, layer.fan_in, out[i])
             gradient(layer, i, work.h, before, data, delta, work.grad, not begin, piece, capacity)
             if i > 0:
-                delta_before(layer, layers[i - 1], weights, work.slope, delta, other, piece, capacity)
-                delta, other = other, delta
+                delta, other = deltas_before(
+                    layer,
+                    layers[i - 1],
+                    group,
+                    work.z,
+                    work.h,
+                    work.slope,
+                    delta,
+                    other,
+                    work.grad,
+                    not begin,
+                    piece,
+                    capacity,
+                    False,
+                )
         start += piece
-    _finish(layers, weights, work.grad, work.steepest, rows, out)
+    _finish(layers, weights, work.grad, saturation, work.steepest, rows, out)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from gradsim import jit
-from gradsim.lanes import bits, cos_sin_turns, from_bits, load, log, sqrt, store
+from gradsim.lanes import bits, cos_sin_turns, from_bits, lane_count, load, log, narrow, spread, sqrt, store
 
 # What a stream is drawn for: two uses never share numbers.
-STREAM_WEIGHTS, STREAM_BIASES, STREAM_BATCHES = 0, 1, 2
+STREAM_WEIGHTS, STREAM_BIASES, STREAM_BATCHES, STREAM_NOISE = 0, 1, 2, 3
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -82,6 +82,35 @@ def _fill_words(campaign_seed, seeds, part, stream, count, out):
     for i in range(count):
         a, b, _, _ = words(campaign_seed, lanes, i, part, stream)
         store(out, i * 8, from_bits((a << 32) | b))
+
+
+@jit.formula
+def _store_uniform(word, out, at):
+    """A 32-bit word a lane as a number in [0, 1), in the precision of `out`."""
+    u = from_bits((word << 20) | 0x3FF0000000000000) - 1
+    store(out, at, narrow(u, spread(0, out)))
+
+
+@jit.device
+def draw_noise(campaign_seed, seeds, step, layer, row, count, out, first, stride):
+    """`count` uniform numbers a network, at first + i * stride; seeds: bits of uint64 [halves, 8].
+
+    Four numbers come from one counter, which is (four of them, row of the batch, stream of the layer, step).
+    """
+    for half in range(lane_count(out) // 8):
+        lanes = bits(load(seeds, half * 8))
+        none = lanes & 0
+        at = first + half * 8
+        for i in range(0, count, 4):
+            stream = STREAM_NOISE + (layer << 8)
+            a, b, c, d = philox(none + i // 4, none + row, none + stream, none + step, none + campaign_seed, lanes)
+            _store_uniform(a, out, at + i * stride)
+            if i + 1 < count:
+                _store_uniform(b, out, at + (i + 1) * stride)
+            if i + 2 < count:
+                _store_uniform(c, out, at + (i + 2) * stride)
+            if i + 3 < count:
+                _store_uniform(d, out, at + (i + 3) * stride)
 
 
 def random_words(campaign_seed: int, seed: int, stream: int, part: int, count: int) -> np.ndarray:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,13 +30,15 @@ class Samples(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """What a group's networks differ in, lanes last: weights [groups, P * L], activation parameters [groups, A * L],
-    optimizer numbers [groups, layers, K * L], saturation (threshold, center) [groups, hidden, 2 * L]."""
+    """What a group's networks differ in, lanes last: what is trained [groups, P * L], activation parameters
+    [groups, A * L], optimizer numbers [groups, layers, K * L], saturation (threshold, center) [groups, hidden, 2 * L],
+    seeds [groups, L] (the bits of uint64 as float64)."""
 
     weights: np.ndarray
     parameters: np.ndarray
     numbers: np.ndarray
     saturation: np.ndarray
+    seeds: np.ndarray
 
 
 class Records(NamedTuple):
@@ -64,6 +65,7 @@ class Work(NamedTuple):
     state: np.ndarray
     old: np.ndarray
     steepest: np.ndarray
+    drawn: np.ndarray
     change: np.ndarray
     total: np.ndarray
     hits: np.ndarray
@@ -83,6 +85,8 @@ SETTINGS = np.dtype(
         ("optimizer", np.int64),
         ("states", np.int64),
         ("statistics", np.int64),  # whether to probe
+        ("keeps_z", np.int64),  # whether pre-activations are needed to go back
+        ("campaign_seed", np.int64),
     ]
 )
 
@@ -106,6 +110,7 @@ class Task:
     checkpoints: np.ndarray
     probe_samples: int
     statistics: bool = True
+    campaign_seed: int = 0
 
     @property
     def train_samples(self) -> int:
@@ -134,25 +139,33 @@ class Task:
             optimizer.block(self.dtype).address,
             optimizer.states,
             self.statistics,
+            self.architecture.has_backward,
+            self.campaign_seed,
         )
         return record
 
     def workspace(self) -> Work:
         """Scratch for one thread."""
-        size, widths = LANES[self.dtype], self.architecture.widths
-        rows, hidden = self.capacity * size, sum(widths[1:-1])
-        parameters = self.architecture.parameter_count * size
+        architecture = self.architecture
+        size, widths = LANES[self.dtype], architecture.widths
+        rows, z = self.capacity * size, sum(architecture.preactivations)
+        trained = architecture.parameter_count * size
         states = OPTIMIZERS[self.optimizer].states
+        ends = [n for shape in architecture.shapes for n in shape]
+        drawn = [
+            n * len(a.parameters) * bool(a.random) for n, a in zip(widths[1:-1], architecture.activations, strict=True)
+        ]
         pieces = {
-            "z": rows * hidden if self.statistics else size,
-            "h": rows * hidden,
-            "slope": rows * hidden,
-            "delta": rows * max(widths[1:]),
-            "other": rows * max(widths[1:]),
-            "grad": parameters,
-            "state": parameters * states,
-            "old": max(m * n for m, n in pairwise(widths)) * size,
-            "steepest": hidden * size,
+            "z": rows * z if self.statistics or architecture.has_backward else size,
+            "h": rows * sum(n for n, _ in architecture.shapes[1:]),
+            "slope": rows * z,
+            "delta": rows * max(ends[1:]),
+            "other": rows * max(ends[1:]),
+            "grad": trained,
+            "state": trained * states,
+            "old": max(m * n for m, n in architecture.shapes) * size,
+            "steepest": z * size,
+            "drawn": rows * sum(drawn),
         }
         gathered = self.batches.shape[1]
         batch = Samples(
