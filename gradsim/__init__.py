@@ -14,7 +14,7 @@ _HOMES = {
     "linspace": "gradsim.axes",
     "report": "gradsim.report",
 }
-_MODULES = ("activations", "analysis", "datasets", "initializers", "losses", "optimizers", "plots")
+_MODULES = ("activations", "analysis", "datasets", "initializers", "losses", "optimizers", "plots", "theory")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

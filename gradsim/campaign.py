@@ -29,6 +29,8 @@ from gradsim.plan import Plan
 from gradsim.resolve import OWN_DATA
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gradsim.replay import Replay
     from gradsim.results import Results
 
@@ -159,6 +161,15 @@ class Campaign(RunFields):
         from gradsim.replay import replay
 
         return replay(self, run_id, checkpoints)
+
+    def theory(self, run_id: str | None = None) -> pd.DataFrame:
+        """What theory expects before the first step: axes, layer and the columns of `results.layers`.
+
+        One row a layer for each setting that theory tells apart, or of one run. See `gradsim.theory.campaigns`.
+        """
+        from gradsim.theory.campaigns import of_campaign
+
+        return of_campaign(self, run_id)
 
     # --- in and out -------------------------------------------------------------------------------
 

@@ -6,7 +6,10 @@ Exit status: 0 done, 1 failed, 2 usage, 130 after Ctrl-C with everything finishe
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +39,9 @@ def main() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without "×" still gets the rest
     try:
-        status = app(args=sys.argv[1:] or ["--help"], prog_name="gradsim", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status = app(args=sys.argv[1:] or ["--help"], prog_name="gradsim", standalone_mode=False)
     except UsageError as error:
         _fail(error, 2)
     except GradsimError as error:
@@ -57,6 +62,11 @@ def main() -> None:
     if status == 130:
         print("gradsim: interrupted; finished shards are kept, and the same command goes on", file=sys.stderr)
     raise SystemExit(status or 0)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as one line, without where in the code it came from."""
+    print(f"gradsim: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(error: Exception | str, status: int) -> None:
@@ -172,18 +182,107 @@ def report(directory: Directory) -> None:
 @app.command(name="list")
 def list_names(
     kind: Annotated[str, typer.Argument(help="activations, initializers, losses, optimizers or datasets.")],
+    match: Annotated[str | None, typer.Option("--match", "-m", help="Only rows that hold this text.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List what can be named in a campaign."""
-    from gradsim.listing import KINDS, listing
+    """List what can be named in a campaign.
+
+    Example: [bold]gradsim list activations --match learned[/bold]
+    """
+    from gradsim.listing import KINDS, listing, matching
 
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r}{did_you_mean(kind, KINDS)}")
     rows = listing(kind)
+    shown = rows if match is None else matching(rows, match)
     if as_json:
-        _print_json(rows)
+        _print_json(shown)
+    elif kind == "activations":
+        _print_activations(shown, len(rows))
+    elif shown:
+        _print_table(shown)
+
+
+@app.command()
+def plot(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help='Activations: relu, "leaky_relu(slope=0.2)", or mine="z*sin(z)".', metavar="NAME"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A .png, .svg or .pdf file; NAMES.png by default.")
+    ] = None,
+    ends: Annotated[
+        tuple[float, float], typer.Option("--range", help="Lowest and highest pre-activation.", metavar="LOW HIGH")
+    ] = (-5.0, 5.0),
+    unit_step: Annotated[bool, typer.Option("--unit-step", help="Draw how W and b move a unit's step.")] = False,
+    staircase: Annotated[
+        bool, typer.Option("--staircase", help="Draw how sums of steps approximate a function.")
+    ] = False,
+    dark: Annotated[bool, typer.Option("--dark", help="On dark paper.")] = False,
+) -> None:
+    """Draw activations, value and slope side by side, with kinks and saturated zones.
+
+    Example: [bold]gradsim plot relu gelu mine="z*sin(z)" -o out.png[/bold]
+    """
+    if bool(names) + unit_step + staircase != 1:
+        raise UsageError("plot: give either activations, or --unit-step, or --staircase")
+    path = out or Path(_file_name(names) if names else "unit_step.png" if unit_step else "staircase.png")
+    if path.suffix.lower() not in PICTURES:
+        raise UsageError(f"out = {str(path)!r}: the name must end in {', '.join(PICTURES)}")
+    from gradsim import plots
+
+    theme = "dark" if dark else "light"
+    if names:
+        figure = plots.activations(names, *ends, theme=theme)
     else:
-        _print_table(rows)
+        figure = (plots.unit_step if unit_step else plots.staircase)(theme=theme)
+    _save(figure, path)
+    print(path)
+
+
+def _save(figure, path: Path) -> None:
+    """Write a figure; the same one is the same file, without a date and numbers drawn by chance."""
+    import matplotlib as mpl
+
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"out = {str(path)!r}: must be a file in a directory that exists")
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with mpl.rc_context({"svg.hashsalt": "gradsim"}):
+        figure.savefig(path, dpi=200, metadata=dates.get(path.suffix.lower()))
+
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def _file_name(names: list[str]) -> str:
+    """relu-gelu.png: what was drawn, by the words that open each name."""
+    stems = [re.match(r"\s*(\w*)", name)[1] for name in names]
+    return f"{'-'.join(dict.fromkeys(filter(None, stems)))[:80] or 'activations'}.png"
+
+
+@app.command()
+def theory(
+    names: Annotated[list[str], typer.Argument(help='Activations: tanh, "leaky_relu(slope=0.2)", "mine=z*sin(z)".')],
+    sigma_b: Annotated[float, typer.Option(help="Standard deviation of the biases.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Show what mean-field theory says of activations: gain, edge of chaos, fixed points, depth scales."""
+    from gradsim.theory import theory_table
+
+    rows = theory_table(names, sigma_b).to_dict("records")
+    if as_json:
+        _print_json([{k: None if v != v or v in (math.inf, -math.inf) else v for k, v in row.items()} for row in rows])
+        return
+    # One column an activation: a dozen numbers each, and reasons where there is none.
+    told = [{"": key} | {row["activation"]: _shown(row[key]) for row in rows} for key in rows[0] if key != "activation"]
+    _print_table(told)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return "none" if math.isnan(value) else f"{value:.6g}"
+    return "none" if value is None else str(value)
 
 
 @app.command()
@@ -202,6 +301,16 @@ def doctor(as_json: Json = False) -> None:
 
 def _print_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _print_activations(rows: list[dict[str, object]], total: int) -> None:
+    from rich.console import Console
+
+    from gradsim.listing import activation_table
+
+    if rows:
+        Console(width=None if sys.stdout.isatty() else 100).print(activation_table(rows))
+    print(f"{len(rows)} of {total} activations" if len(rows) < total else f"{total} activations")
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:

@@ -1,14 +1,12 @@
-"""Activations from Python: arrays of every kind, `out`, `scalar`, names, parameters, and a user's own."""
+"""Activations from Python: the formulas in NumPy, `scalar`, names, parameters, and a user's own."""
 
 from __future__ import annotations
-
-import functools
 
 import naive_activations
 import numba
 import numpy as np
 import pytest
-from activation_help import NAMES, SETTINGS, every_dtype, every_name, every_setting, inputs
+from activation_help import NAMES, SETTINGS, every_dtype, every_setting, inputs
 
 import gradsim as gs
 from gradsim.activations import ACTIVATIONS, Activation, Parameter, get, pointwise, registry
@@ -26,149 +24,27 @@ def table():
         current.update(kept)
 
 
-# --- the interface on arrays ------------------------------------------------------------
-
-
-@every_dtype
-@pytest.mark.parametrize("size", [0, 1, 7, 8, 15, 16, 17, 1000])
-def test_any_size_and_no_element_depends_on_the_others(size, dtype):
-    x = np.random.default_rng(size).normal(size=size).astype(dtype) * 3
-    for act in (get("silu"), get("elu", alpha=0.7)):
-        value, slope = act.value_and_derivative(x)
-        assert value.shape == slope.shape == (size,)
-        for i in range(0, size, max(1, size // 40)):
-            assert act.value_and_derivative(x[i : i + 1]) == (value[i], slope[i])
-
-
-@every_dtype
-@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (2, 0, 3), (4, 3, 2)], ids=str)
-def test_shape_and_dtype_are_kept(shape, dtype):
-    x = np.random.default_rng(0).normal(size=shape).astype(dtype) if shape else np.array(0.3, dtype)
-    act = get("leaky_relu")
-    for result in (act(x), act.derivative(x), *act.value_and_derivative(x), act.parameter_derivative(x, "slope")):
-        assert result.shape == shape
-        assert result.dtype == dtype
-    np.testing.assert_array_equal(act(x), np.where(x > 0, x, x * dtype(0.01)))
-
-
-@pytest.mark.parametrize("number", [0.5, np.float64(0.5), np.array(0.5)], ids=["float", "numpy float", "0-d array"])
-def test_a_number_gives_a_number(number):
-    assert np.shape(get("tanh")(number)) == ()
-    assert np.shape(get("tanh").derivative(number)) == ()
-    assert float(get("tanh")(number)) == pytest.approx(np.tanh(0.5), rel=1e-15)
-
-
-@every_dtype
-def test_any_strides(dtype):
-    base = np.random.default_rng(1).normal(size=(6, 40)).astype(dtype)
-    act = get("tanh")
-    wanted, slope = act.value_and_derivative(base)
-    views = [np.s_[::-1], np.s_[:, ::-1], np.s_[::2, 1::3], np.s_[:, 5], np.s_[3]]
-    for view in views:
-        np.testing.assert_array_equal(act(base[view]), wanted[view])
-        np.testing.assert_array_equal(act.derivative(base[view]), slope[view])
-    np.testing.assert_array_equal(act(base.T), wanted.T)
-    np.testing.assert_array_equal(act(np.asfortranarray(base)), wanted)
-    np.testing.assert_array_equal(act(np.broadcast_to(base[0], (3, 40))), np.broadcast_to(wanted[0], (3, 40)))
-    at_odd_bytes = np.frombuffer(b"x" + base.tobytes(), np.uint8)[1:].view(dtype).reshape(base.shape)
-    np.testing.assert_array_equal(act(at_odd_bytes), wanted)
-    assert np.array_equal(base, np.random.default_rng(1).normal(size=(6, 40)).astype(dtype))
-
-
-def test_lists_and_integers_are_promoted_to_float64():
-    act = get("elu")
-    wanted = act(np.array([-2.0, 0.0, 3.0]))
-    kinds = [[-2, 0, 3], (-2.0, 0.0, 3.0), np.array([-2, 0, 3]), np.array([-2, 0, 3], np.int8), np.float16([-2, 0, 3])]
-    for given in kinds:
-        assert act(given).dtype == np.float64
-        np.testing.assert_array_equal(act(given), wanted)
-    assert act(np.array([True, False])).tolist() == [1.0, 0.0]
-    assert act(np.array([3], np.uint64)).dtype == np.float64
-    assert act([]).shape == (0,)
-    # The other byte order is the same numbers, and comes back in the machine's.
-    for given in (np.array([-2, 0, 3], ">f8"), np.array([-2, 0, 3], "<f8")):
-        assert act(given).dtype == np.float64
-        np.testing.assert_array_equal(act(given), wanted)
-
-
-@every_dtype
-def test_out_is_written_and_returned(dtype):
-    x = np.random.default_rng(2).normal(size=(5, 7)).astype(dtype)
-    act = get("leaky_relu", slope=0.3)
-    for method in (act, act.derivative, functools.partial(act.parameter_derivative, name="slope")):
-        wanted = method(x)
-        wide = np.full((5, 14), np.nan, dtype)
-        for out in (np.empty_like(x), np.empty((7, 5), dtype).T, wide[:, ::2]):
-            assert method(x, out=out) is out
-            np.testing.assert_array_equal(out, wanted)
-        assert np.isnan(wide[:, 1::2]).all()
-        in_place = x.copy()
-        method(in_place, out=in_place)
-        np.testing.assert_array_equal(in_place, wanted)
-
-
-@every_dtype
-def test_out_may_overlap_the_input_as_in_numpy(dtype):
-    for moved in (1, -1):
-        x = np.linspace(-3, 3, 101, dtype=dtype)
-        source, out = (x[:-1], x[1:]) if moved > 0 else (x[1:], x[:-1])
-        wanted = get("tanh")(source.copy())
-        get("tanh")(source, out=out)
-        np.testing.assert_array_equal(out, wanted)
-
-
-def read_only(shape):
-    out = np.empty(shape)
-    out.flags.writeable = False
-    return out
-
-
-@pytest.mark.parametrize(
-    ("out", "hint"),
-    [
-        (read_only(3), "writeable"),
-        (np.empty(4), "(4,)"),
-        (np.empty((1, 3)), "(1, 3)"),
-        (np.empty(3, np.float32), "float32"),
-        ([0.0, 0.0, 0.0], "list"),
-    ],
-    ids=["read only", "longer", "other shape", "other dtype", "no array"],
-)
-def test_an_unfit_out_is_refused_in_one_line(out, hint):
-    for method in (get("relu"), get("relu").derivative):
-        with pytest.raises(UsageError, match=r"relu: out must be") as refused:
-            method([1.0, 2.0, 3.0], out=out)
-        assert hint in str(refused.value)
-        assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [[1j, 2], np.array([1, None]), "text", ["a"], None, np.array(["2020-01-01"], "datetime64[D]")],
-    ids=["complex", "object", "text", "list of text", "None", "dates"],
-)
-def test_what_is_no_real_number_is_refused_in_one_line(given):
-    with pytest.raises(UsageError, match="tanh: cannot take") as refused:
-        get("tanh")(given)
-    assert "\n" not in str(refused.value)
+# --- one formula, three ways --------------------------------------------------------------
 
 
 @every_setting
 def test_the_formula_itself_runs_on_numpy_arrays(act):
     """The same function, read as plain Python, gives the same numbers to within NumPy's own roundings."""
     z = np.concatenate([np.linspace(-30, 30, 601), [1e3, -1e3]])
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        value, slope, *rest = act.function(z, *act.values.values())
-    compiled = act.value_and_derivative(z)
-    # fma is two roundings here, which costs gelu's square of z, and what cancels, their last digits.
-    np.testing.assert_allclose(value, compiled[0], rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(slope, compiled[1], rtol=1e-12, atol=1e-14)
-    for name, derivative in zip(act.parameters, rest, strict=True):
-        np.testing.assert_allclose(derivative, act.parameter_derivative(z, name), rtol=1e-12, atol=1e-14)
+    with np.errstate(all="ignore"):
+        value, slope, *rest = act.function(z, *map(np.float64, act.values.values()))
+    wanted = [*act.value_and_derivative(z), *(act.parameter_derivative(z, name) for name in act.parameters)]
+    # In plain float64: what cancels loses digits that blocks keep by fused and extended arithmetic.
+    for got, exact in zip((value, slope, *rest), wanted, strict=True):
+        np.testing.assert_allclose(got, exact, rtol=1e-9, atol=1e-10)
+
+
+# One a family: each is compiled anew for the caller.
+LAST_OF_FAMILY = {ACTIVATIONS[name].function.__module__: name for name in NAMES}
 
 
 @every_dtype
-@every_name
+@pytest.mark.parametrize("name", ["gelu", "leaky_relu", *LAST_OF_FAMILY.values()])
 def test_scalar_works_inside_a_users_njit(name, dtype):
     act = ACTIVATIONS[name]
     scalar, z = act.scalar, inputs(name, dtype)[::37]
@@ -199,11 +75,12 @@ def test_an_unknown_name_offers_the_nearest(name, near):
     assert "\n" not in str(refused.value)
 
 
-def test_a_name_like_no_other_lists_all():
-    with pytest.raises(UsageError, match="allowed") as refused:
+def test_a_name_like_no_other_says_what_there_is():
+    with pytest.raises(UsageError, match="unknown activation 'xyzzy'; allowed: ") as refused:
         get("xyzzy")
-    for name in NAMES:
-        assert name in str(refused.value)
+    shown = [name for name in NAMES if f" {name}," in str(refused.value)]
+    assert len(shown) >= min(len(NAMES), 15)
+    assert f"({len(ACTIVATIONS) + len(registry._ALIASES)} in all)" in str(refused.value)
     with pytest.raises(AttributeError, match="xyzzy"):
         _ = gs.activations.xyzzy
 

@@ -63,7 +63,9 @@ def drawn(campaigns, name: str, count: int) -> Figure:
 
 
 _DRAWN: dict[tuple[str, int], Figure] = {}
-NAMES = [name for name in plots.__all__ if name not in ("rc_params", "ROWS")]
+# Those that take no frame are tested in test_plot_activations.
+OTHERS = ("rc_params", "ROWS", "activations", "staircase", "unit_step")
+NAMES = [name for name in plots.__all__ if name not in OTHERS]
 ONE_AXES = ["convergence_rate", "axis_effects", "fates", "learning_rate_windows", "saturation"]
 
 

@@ -3,10 +3,13 @@
     rates = analysis.convergence_rate(results.runs, ["activation", "initializer"])
     plots.convergence_rate(rates).savefig("convergence.png", dpi=200)
 
+`activations`, `unit_step` and `staircase` draw functions themselves, by name.
+
 Figures are matplotlib's own, without pyplot, in the project's style; `theme="dark"` for dark paper, `ax=`
 where a figure has one panel.
 """
 
+from gradsim.plots.activations import activations, staircase, unit_step
 from gradsim.plots.bars import axis_effects, fates, learning_rate_windows
 from gradsim.plots.lines import dead_units, gradient_flow, loss_by_learning_rate, loss_curves
 from gradsim.plots.maps import convergence_rate, saturation
@@ -14,6 +17,7 @@ from gradsim.plots.style import ROWS, rc_params
 
 __all__ = [
     "ROWS",
+    "activations",
     "axis_effects",
     "convergence_rate",
     "dead_units",
@@ -24,4 +28,6 @@ __all__ = [
     "loss_curves",
     "rc_params",
     "saturation",
+    "staircase",
+    "unit_step",
 ]
