@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 import pytest
-from activation_help import NAMES
+from naive_activations import ACTIVATIONS
 
 import gradsim as gs
 
@@ -134,14 +134,14 @@ def test_zeros_never_break_symmetry(tmp_path):
         learning_rate=0.05,
         target=0.01,
         grid={
-            "activation": NAMES,
+            "activation": list(ACTIVATIONS),
             "initializer": ["zeros", "constant(value=0.3)", "glorot_uniform"],
             "seed": [0, 1],
         },
     )
     results = campaign.run(tmp_path / "results", threads=1, progress=False)
     runs = results.runs
-    assert set(runs.activation) == set(NAMES)
+    assert set(runs.activation) == set(ACTIVATIONS)
     equal = runs[runs.initializer != "glorot_uniform"]
     wrong = equal[(equal.diagnosis != "symmetric") | (equal.outcome == "converged")]
     assert wrong.empty, wrong[["activation", "initializer", "outcome", "diagnosis"]].to_string()
