@@ -38,12 +38,12 @@ def _softmax_loops(sign: float) -> tuple[Callable, Callable]:
         for row in range(rows):
             base = row * units * size
             _, place, rest = _shifted_exponentials(z, h, base, units, sign)
-            total = 1 + rest
+            scale = 1 / (1 + rest)
             for u in range(units):
                 at = base + u * size
-                share = load(h, at) / total
+                share = load(h, at) * scale
                 store(h, at, share)
-                store(slope, at, sign * share * where(place == u, rest / total, 1 - share))
+                store(slope, at, sign * share * where(place == u, rest * scale, 1 - share))
 
     def backward(z, h, slope, upstream, delta, values, gradient, rows, units, row_stride, unit_stride):
         size = lane_count(z)
@@ -105,9 +105,10 @@ def log_softmax():
             base = row * units * size
             top, place, rest = _shifted_exponentials(z, h, base, units, 1.0)
             total, log_total = 1 + rest, log1p(rest)
+            scale = 1 / total
             for u in range(units):
                 at = base + u * size
-                store(slope, at, where(place == u, rest, total - load(h, at)) / total)
+                store(slope, at, where(place == u, rest, total - load(h, at)) * scale)
                 store(h, at, (load(z, at) - top) - log_total)
 
     def backward(z, h, slope, upstream, delta, values, gradient, rows, units, row_stride, unit_stride):
