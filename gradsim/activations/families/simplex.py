@@ -14,22 +14,21 @@ from gradsim.lanes import count_true, exp, lane_count, load, log1p, maximum, spr
 
 @formula
 def _shifted_exponentials(z, h, base, units, sign):
-    """exp(sign z - largest) into h; the place of the largest, and the sum of all but the largest, which is 1.
+    """exp(sign z - largest) into h; the largest, and the sum of all but one of the largest, whose own is 1.
 
-    Without it in the sum, 1 - softmax of the largest keeps its digits where the others are tiny.
+    Without that one in the sum, 1 - softmax of the largest keeps its digits where the others are tiny.
     """
     size = lane_count(z)
-    top, place = sign * load(z, base), spread(0, z)
+    top = sign * load(z, base)
     for u in range(1, units):
         x = sign * load(z, base + u * size)
-        place = where(x > top, u, place)
-        top = maximum(top, x)
-    rest = spread(0, z)
+        top = where(x > top, x, top)  # one instruction; a NaN reaches the sum
+    rest, ones = spread(0, z), spread(-1, z)
     for u in range(units):
         e = exp(sign * load(z, base + u * size) - top)
         store(h, base + u * size, e)
-        rest = rest + where(place == u, e - 1, e)  # e - 1 is 0, and NaN where e is
-    return top, place, rest
+        rest, ones = rest + where(e == 1, 0, e), ones + where(e == 1, 1, 0)
+    return top, rest + ones
 
 
 def _softmax_loops(sign: float) -> tuple[Callable, Callable]:
@@ -37,13 +36,14 @@ def _softmax_loops(sign: float) -> tuple[Callable, Callable]:
         size = lane_count(z)
         for row in range(rows):
             base = row * units * size
-            _, place, rest = _shifted_exponentials(z, h, base, units, sign)
+            _, rest = _shifted_exponentials(z, h, base, units, sign)
             scale = 1 / (1 + rest)
             for u in range(units):
                 at = base + u * size
-                share = load(h, at) * scale
+                e = load(h, at)
+                share = e * scale
                 store(h, at, share)
-                store(slope, at, sign * share * where(place == u, rest * scale, 1 - share))
+                store(slope, at, sign * share * where(e == 1, rest * scale, 1 - share))
 
     def backward(z, h, slope, upstream, delta, values, gradient, rows, units, row_stride, unit_stride):
         size = lane_count(z)
@@ -103,12 +103,13 @@ def log_softmax():
         size = lane_count(z)
         for row in range(rows):
             base = row * units * size
-            top, place, rest = _shifted_exponentials(z, h, base, units, 1.0)
+            top, rest = _shifted_exponentials(z, slope, base, units, 1.0)
             total, log_total = 1 + rest, log1p(rest)
             scale = 1 / total
             for u in range(units):
                 at = base + u * size
-                store(slope, at, where(place == u, rest, total - load(h, at)) * scale)
+                e = load(slope, at)
+                store(slope, at, where(e == 1, rest, total - e) * scale)
                 store(h, at, (load(z, at) - top) - log_total)
 
     def backward(z, h, slope, upstream, delta, values, gradient, rows, units, row_stride, unit_stride):
@@ -116,7 +117,7 @@ def log_softmax():
         for row in range(rows):
             base = row * units * size
             # Shares anew: exp of a large negative output would multiply its rounding error.
-            _, _, rest = _shifted_exponentials(z, delta, base, units, 1.0)
+            _, rest = _shifted_exponentials(z, delta, base, units, 1.0)
             total = more_digits(spread(0, z))
             for u in range(units):
                 total = total + more_digits(load(upstream, base + u * size))
