@@ -14,7 +14,17 @@ _HOMES = {
     "linspace": "gradsim.axes",
     "report": "gradsim.report",
 }
-_MODULES = ("activations", "analysis", "datasets", "initializers", "losses", "optimizers", "plots", "theory")
+_MODULES = (
+    "activations",
+    "analysis",
+    "datasets",
+    "initializers",
+    "losses",
+    "optimizers",
+    "plots",
+    "schedules",
+    "theory",
+)
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

@@ -27,7 +27,7 @@ MAX_AXES = 32
 MAX_SPACED = 1_000_000
 GENERATORS = ("geomspace", "linspace", "range")
 # Fields whose parameters may be axes by their dotted names.
-CHOICE_FIELDS = ("dataset", "activation", "initializer", "bias_initializer", "optimizer")
+CHOICE_FIELDS = ("dataset", "activation", "initializer", "bias_initializer", "loss", "optimizer", "schedule")
 _WHERE_DATA_COME_FROM = ("path", "X", "y", "stored")
 _OF_THE_CAMPAIGN = ("name", "campaign_seed", "checkpoints", "probe_samples", "target", "thresholds")
 

@@ -181,7 +181,7 @@ def report(directory: Directory) -> None:
 
 @app.command(name="list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="activations, initializers, losses, optimizers or datasets.")],
+    kind: Annotated[str, typer.Argument(help="activations, initializers, losses, optimizers, schedules or datasets.")],
     match: Annotated[str | None, typer.Option("--match", "-m", help="Only rows that hold this text.")] = None,
     as_json: Json = False,
 ) -> None:

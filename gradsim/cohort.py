@@ -22,10 +22,10 @@ from gradsim.choices import Choice
 from gradsim.datasets import Dataset
 from gradsim.engine.network import Architecture
 from gradsim.engine.probe import STATISTICS
-from gradsim.engine.random import STREAM_BATCHES, permutation
+from gradsim.engine.random import STREAM_BATCHES, STREAM_DRAWS, draws, permutation
 from gradsim.engine.train import Samples, Task
 from gradsim.errors import UsageError
-from gradsim.fields import LOSS_AUTO, RunFields
+from gradsim.fields import LOSS_AUTO, RunFields, completed
 from gradsim.lanes import LANES
 from gradsim.losses import LOSSES
 
@@ -58,22 +58,29 @@ def layer_rates(cell: RunFields) -> tuple[float, ...]:
 
 def data_key(cell: RunFields, what: str = "split") -> tuple:
     """Equal for runs with the same split; what = "data": the same arrays too; "batches": the same batches too."""
-    key = (cell.dataset.key, cell.scaling, cell.test_fraction, cell.data_seed)
-    extra = {"split": (), "data": (cell.dtype,), "batches": (cell.batch_size, cell.steps)}
+    key = (cell.dataset.key, cell.scaling, cell.test_fraction, cell.label_noise, cell.data_seed)
+    extra = {"split": (), "data": (cell.dtype,), "batches": (cell.batch_size, batch_order(cell), cell.steps)}
     return key + extra[what]
+
+
+def batch_order(cell: RunFields) -> str:
+    """How batches are drawn: the same however they would be, where a batch is all there is."""
+    return "epoch" if cell.batch_size == "full" else cell.batch_order
 
 
 def cohort_key(cell: RunFields) -> tuple:
     """Equal for runs that may sit in one group."""
     return (
         data_key(cell, "data"),
-        cell.loss,
+        cell.loss if cell.loss == LOSS_AUTO else cell.loss.name,
         cell.batch_size,
+        batch_order(cell),
         cell.steps,
         cell.widths,
         tuple(_shaped(c) for c in layer_activations(cell)),
         cell.bias,
         cell.optimizer.name,
+        cell.schedule.name,
     )
 
 
@@ -99,6 +106,7 @@ def dataset_of(cell: RunFields) -> Dataset:
                 cell.dataset.values,
                 scaling=cell.scaling,
                 test_fraction=cell.test_fraction,
+                label_noise=cell.label_noise,
                 data_seed=cell.data_seed,
             )
             # The choice is kept with it: it keeps a user's arrays, whose identity is in the key, alive.
@@ -125,14 +133,28 @@ def _called(cell: RunFields) -> str:
     return str(cell.dataset.values.get("path") or cell.dataset.name)
 
 
-def loss_for(cell: RunFields, task: str) -> str:
-    """The loss's name; "auto" is cross-entropy for classes and mean squared error for numbers."""
+def loss_for(cell: RunFields, task: str) -> Choice:
+    """The loss; "auto" is cross-entropy for classes and mean squared error for numbers."""
     if cell.loss == LOSS_AUTO:
-        return "softmax_cross_entropy" if task == "classification" else "mean_squared_error"
-    if task not in LOSSES[cell.loss].tasks:
+        return completed("loss", Choice("softmax_cross_entropy" if task == "classification" else "mean_squared_error"))
+    if task not in LOSSES[cell.loss.name].tasks:
         allowed = ", ".join(name for name, loss in LOSSES.items() if task in loss.tasks)
-        raise UsageError(f"loss = {cell.loss!r}: {_called(cell)} is {task}; allowed: {allowed}")
+        raise UsageError(f"loss = {cell.loss.name!r}: {_called(cell)} is {task}; allowed: {allowed}")
     return cell.loss
+
+
+def _check_targets(cell: RunFields, loss: str, data: Dataset) -> None:
+    """Whether the targets of regression are such as the loss can be asked to fit."""
+    if LOSSES[loss].target_range is None or data.task == "classification":
+        return
+    low, high = LOSSES[loss].target_range
+    targets = np.concatenate([data.y_train, data.y_test])
+    if targets.min() < low or targets.max() > high:
+        hint = "" if cell.scaling == "none" else '; scaling = "none" leaves them as they are'
+        raise UsageError(
+            f"loss = {loss!r}: targets of {_called(cell)} are from {targets.min():.3g} to {targets.max():.3g}; "
+            f"allowed: {low:g} to {high:g}{hint}"
+        )
 
 
 def batch_of(cell: RunFields, data: Dataset) -> int:
@@ -150,7 +172,7 @@ def batch_of(cell: RunFields, data: Dataset) -> int:
 def check_with_data(cell: RunFields) -> None:
     """Whether the data of a run can be had, and its loss, batches and network fit them. Raises UsageError."""
     data = dataset_of(cell)
-    loss_for(cell, data.task)
+    _check_targets(cell, loss_for(cell, data.task).name, data)
     batch = batch_of(cell, data)
     if cell.batch_size != "full" and batch * cell.steps > MAX_BATCH_INDICES:
         raise UsageError(
@@ -163,12 +185,18 @@ def check_with_data(cell: RunFields) -> None:
 
 
 def batch_indices(campaign: Campaign, cell: RunFields) -> np.ndarray:
-    """int64 [steps, batch]: rows of the training data, epoch by epoch in an order drawn anew; what is left of an epoch
-    that does not fill a batch is dropped. A full batch takes all rows in order."""
+    """int64 [steps, batch]: rows of the training data.
+
+    Epoch by epoch in an order drawn anew, what is left of an epoch that does not fill a batch being dropped; or each
+    row drawn from all, with replacement. A full batch takes all rows in order.
+    """
     data = dataset_of(cell)
     batch, n = batch_of(cell, data), data.train_samples
     if cell.batch_size == "full":
         return np.broadcast_to(np.arange(n), (cell.steps, n))
+    if batch_order(cell) == "replacement":
+        drawn = draws(campaign.campaign_seed, cell.data_seed, STREAM_DRAWS, cell.steps * batch, n)
+        return drawn.reshape(cell.steps, batch)
     per_epoch = n // batch
     epochs = -(-cell.steps // per_epoch)
     order = np.empty((epochs, per_epoch, batch), np.int64)
@@ -179,7 +207,7 @@ def batch_indices(campaign: Campaign, cell: RunFields) -> np.ndarray:
 
 
 def targets_of(data: Dataset, y: np.ndarray) -> np.ndarray:
-    """What mean squared error is measured against: the numbers, or labels as one-hot rows."""
+    """What losses on targets are measured against: the numbers, or labels as one-hot rows."""
     return np.eye(data.outputs)[y] if y.ndim == 1 else y
 
 
@@ -195,7 +223,7 @@ def data_arrays(cell: RunFields) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
 def _samples(data: Dataset, X: np.ndarray, y: np.ndarray, loss: str, dtype: np.dtype) -> Samples:
     labels = y if y.ndim == 1 else np.empty(0, np.int64)
-    targets = targets_of(data, y) if loss == "mean_squared_error" else np.empty(0)
+    targets = targets_of(data, y) if LOSSES[loss].on_targets else np.empty(0)
     return Samples(
         np.ascontiguousarray(X, dtype).reshape(-1),
         np.ascontiguousarray(labels, np.int64),
@@ -225,7 +253,6 @@ class Cohort:
     data: Dataset
     task: Task
     checkpoints: np.ndarray
-    target_loss: float
 
 
 def architecture_of(cell: RunFields, data: Dataset) -> Architecture:
@@ -285,7 +312,7 @@ def cohort_of(campaign: Campaign, cell: RunFields, checkpoints: list[int] | None
     """Data, batches and shape of the cohort that a cell belongs to. Raises UsageError where they do not fit."""
     data = dataset_of(cell)
     check_with_data(cell)
-    loss = loss_for(cell, data.task)
+    loss = loss_for(cell, data.task).name
     dtype = np.dtype(cell.dtype)
     steps = checkpoints_of(cell.steps, campaign.checkpoints if checkpoints is None else tuple(checkpoints))
     full = cell.batch_size == "full"
@@ -303,5 +330,4 @@ def cohort_of(campaign: Campaign, cell: RunFields, checkpoints: list[int] | None
         probe_samples=min(campaign.probe_samples, data.train_samples),
         campaign_seed=campaign.campaign_seed,
     )
-    constant = LOSSES[loss].constant_loss(data.y_train, data.outputs)
-    return Cohort(cell, data, task, steps, campaign.target * constant)
+    return Cohort(cell, data, task, steps)

@@ -27,11 +27,13 @@ _MAX_SEED = 2**32 - 1
 
 
 def table_of(kind: str) -> Mapping[str, object]:
-    """The table of "activation", "initializer", "optimizer", "loss" or "dataset"."""
+    """The table of "activation", "initializer", "optimizer", "schedule", "loss" or "dataset"."""
     if kind == "activation":
         from gradsim.activations import ACTIVATIONS as table
     elif kind == "optimizer":
         from gradsim.optimizers import OPTIMIZERS as table
+    elif kind == "schedule":
+        from gradsim.schedules import SCHEDULES as table
     elif kind == "loss":
         from gradsim.losses import LOSSES as table
     elif kind == "dataset":
@@ -115,28 +117,32 @@ def _formula_choice(given: Mapping[str, object]) -> Choice:
 
 
 def _read_dataset(value: object) -> Choice:
-    """A set's name, a data file's path, a DataFrame whose last column is the target, or a pair (X, y)."""
+    """A set's name, a data file's path, a DataFrame whose last column is the target, a pair (X, y), or a pair of a
+    DataFrame and the name of its target."""
     if isinstance(value, tuple | list) and len(value) == 2 and not isinstance(value[0], str):
-        value = Choice("arrays", (("X", value[0]), ("y", value[1])))
-    elif hasattr(value, "iloc") and hasattr(value, "columns"):
+        named = _is_frame(value[0]) and isinstance(value[1], str)
+        value = Choice("arrays", (("X", value[0]), ("target" if named else "y", value[1])))
+    elif _is_frame(value):
         value = Choice("arrays", (("X", value),))
     elif is_data_file(value):
         value = Choice("file", (("path", os.fspath(value)),))
     return completed("dataset", choices.parse(value, "dataset"))
 
 
+def _is_frame(value: object) -> bool:
+    return hasattr(value, "iloc") and hasattr(value, "columns")
+
+
 def is_data_file(value: object) -> bool:
-    """Whether a value is the path of a CSV or Parquet file."""
-    return isinstance(value, str | os.PathLike) and str(value).lower().endswith((".csv", ".parquet"))
+    """Whether a value is the path of a CSV, Parquet or .npz file."""
+    return isinstance(value, str | os.PathLike) and str(value).lower().endswith((".csv", ".parquet", ".npz"))
 
 
-def _read_loss(value: object) -> str:
-    if isinstance(value, str) and value == LOSS_AUTO:
+def _read_loss(value: object) -> Choice | str:
+    """A loss with its parameters, or "auto"."""
+    if isinstance(value, str) and value.strip() == LOSS_AUTO:
         return LOSS_AUTO
-    choice = choices.parse(value, "loss")
-    if choice.params:
-        raise UsageError(f"loss = {short(value)}: a loss takes no parameters")
-    return choices.look_up(choice, table_of("loss"), "loss", "loss").name
+    return completed("loss", choices.parse(value, "loss"))
 
 
 def _read_rates(value: object) -> tuple[float, ...]:
@@ -197,13 +203,16 @@ class RunFields(Model):
     """The settings of one run; each may be an axis of a campaign's grid.
 
     `depth` hidden layers of `width` units, or `hidden` widths where they differ; depth 0 is a linear model.
-    `batch_size` is a number or "full"; `learning_rate` one number or one for each layer of weights; `data_seed` draws
-    the split, the batches and synthetic data, `seed` the initial weights.
+    `batch_size` is a number or "full"; batches are drawn by `batch_order`, epoch by epoch or with replacement.
+    `loss` is "auto", which the data decide, or a loss with its parameters; `learning_rate` one number or one for each
+    layer of weights; `label_noise` the share of training labels that are replaced by another class. `data_seed` draws
+    the split, the replaced labels, the batches and synthetic data, `seed` the initial weights.
     """
 
     dataset: Annotated[Any, BeforeValidator(_read_dataset)] = "digits"
-    scaling: Literal["standard", "minmax", "none"] = "standard"
+    scaling: Literal["standard", "minmax", "maxabs", "none"] = "standard"
     test_fraction: number(ge=0, lt=1) = 0.2
+    label_noise: number(ge=0, le=1) = 0.0
     data_seed: Seed = 0
     depth: whole(0, MAX_LAYERS) = 2
     width: whole(1, MAX_WIDTH) = 32
@@ -212,10 +221,12 @@ class RunFields(Model):
     initializer: Annotated[Any, _from_table("initializer")] = "glorot_uniform"
     bias: Flag = True
     bias_initializer: Annotated[Any, _from_table("bias_initializer")] = "zeros"
-    loss: Annotated[str, BeforeValidator(_read_loss)] = LOSS_AUTO
+    loss: Annotated[Any, BeforeValidator(_read_loss)] = LOSS_AUTO
     optimizer: Annotated[Any, _from_table("optimizer")] = "sgd"
     learning_rate: Annotated[Any, BeforeValidator(_read_rates)] = 0.1
+    schedule: Annotated[Any, _from_table("schedule")] = "constant"
     batch_size: Annotated[Any, BeforeValidator(_read_batch)] = 32
+    batch_order: Literal["epoch", "replacement"] = "epoch"
     steps: whole(1, MAX_STEPS) = 1000
     dtype: Literal["float32", "float64"] = "float32"
     seed: Seed = 0

@@ -59,7 +59,7 @@ def cache_root() -> Path | None:
 
 
 # What compiled code can depend on, in this package; a test holds that nothing else compiles anything.
-KERNEL_SOURCES = ("jit.py", "lanes", "activations", "engine", "losses.py", "optimizers.py")
+KERNEL_SOURCES = ("jit.py", "lanes", "activations", "engine", "losses", "optimizers.py")
 
 
 @functools.cache

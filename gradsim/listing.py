@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gradsim.activations import Activation
 
-KINDS = ("activations", "initializers", "losses", "optimizers", "datasets")
+KINDS = ("activations", "initializers", "losses", "optimizers", "schedules", "datasets")
 
 
 def listing(kind: str) -> list[dict[str, object]]:
@@ -22,6 +22,7 @@ def listing(kind: str) -> list[dict[str, object]]:
         "initializers": _initializers,
         "losses": _losses,
         "optimizers": _optimizers,
+        "schedules": _schedules,
         "datasets": _datasets,
     }[kind]()
 
@@ -32,7 +33,7 @@ def matching(rows: list[dict[str, object]], text: str) -> list[dict[str, object]
 
 
 def _numbers(parameters) -> list[str]:
-    return [f"{name}={p.default:g}" for name, p in parameters.items()]
+    return [f"{n}={p.default if isinstance(p.default, str) else f'{p.default:g}'}" for n, p in parameters.items()]
 
 
 def _finite(x: float | None) -> float | str | None:
@@ -95,28 +96,36 @@ def _initializers() -> list[dict[str, object]]:
     ]
 
 
+def _formulas(table) -> list[dict[str, object]]:
+    """Rows of entries that are a formula with parameters."""
+    return [
+        {
+            "name": entry.name,
+            "aliases": list(entry.aliases),
+            "parameters": _numbers(entry.parameters),
+            "formula": entry.formula,
+            "reference": entry.reference,
+        }
+        for entry in table.values()
+    ]
+
+
 def _losses() -> list[dict[str, object]]:
     from gradsim.losses import LOSSES
 
-    return [
-        {"name": x.name, "aliases": list(x.aliases), "formula": x.formula, "tasks": list(x.tasks)}
-        for x in LOSSES.values()
-    ]
+    return [row | {"tasks": list(LOSSES[row["name"]].tasks)} for row in _formulas(LOSSES)]
 
 
 def _optimizers() -> list[dict[str, object]]:
     from gradsim.optimizers import OPTIMIZERS
 
-    return [
-        {
-            "name": o.name,
-            "aliases": list(o.aliases),
-            "parameters": _numbers(o.parameters),
-            "formula": o.formula,
-            "reference": o.reference,
-        }
-        for o in OPTIMIZERS.values()
-    ]
+    return _formulas(OPTIMIZERS)
+
+
+def _schedules() -> list[dict[str, object]]:
+    from gradsim.schedules import SCHEDULES
+
+    return _formulas(SCHEDULES)
 
 
 def _datasets() -> list[dict[str, object]]:

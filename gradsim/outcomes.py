@@ -63,13 +63,13 @@ def classify(
     losses: Losses,
     layers: dict[str, np.ndarray],
     widths: tuple[int, ...],
-    target: float,
+    target: float | np.ndarray,
     thresholds: Thresholds,
 ) -> Verdict:
     """Outcomes and diagnoses of n runs.
 
     layers: statistics by name, [n, checkpoints, layers], NaN where not recorded; widths: of the hidden layers; target:
-    the loss that counts as converged.
+    the loss that counts as converged, one for all or one a run [n].
     """
     with np.errstate(all="ignore"):  # NaN and inf are findings here
         gain = relative_gain(losses)

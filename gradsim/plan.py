@@ -23,7 +23,16 @@ from gradsim.choices import Choice
 from gradsim.cohort import Cost, check_with_data, cohort_cost, cohort_key, data_key, dataset_of, layer_rates
 from gradsim.errors import UsageError
 from gradsim.fields import RunFields, table_of
-from gradsim.resolve import check_settings, identity, rates_text, same_run, value_text, with_parameters, with_values
+from gradsim.resolve import (
+    check_settings,
+    drop_switched_off,
+    identity,
+    rates_text,
+    same_run,
+    value_text,
+    with_parameters,
+    with_values,
+)
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
@@ -84,7 +93,7 @@ class Plan:
         """Whether an axis only changes numbers of a lane: then its runs share one cell."""
 
         def is_lane(name: str, values: Sequence) -> bool:
-            if name == "seed" or name.startswith("optimizer."):
+            if name == "seed" or name.startswith(("loss.", "optimizer.", "schedule.")):
                 return True
             if name == "learning_rate":
                 return all(len(v) == 1 for v in values)
@@ -234,6 +243,7 @@ class Plan:
             parts = bases[cell] | {name: value_text(values[code[i]]) for i, name, values in plain}
             if rates:
                 parts["learning_rate"] = self._rates_text(cell, [(name, values[code[i]]) for i, name, values in rates])
+            drop_switched_off(parts)
             text = ";".join([prefix, *(f"{k}={parts[k]}" for k in sorted(parts))])
             out[row] = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         return out

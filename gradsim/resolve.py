@@ -10,16 +10,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gradsim.choices import Choice
-from gradsim.cohort import checkpoints_of, dataset_of, layer_activations, layer_rates, loss_for
+from gradsim.cohort import batch_order, checkpoints_of, dataset_of, layer_activations, layer_rates, loss_for
+from gradsim.datasets import check_label_noise
 from gradsim.errors import UsageError
-from gradsim.fields import LOSS_AUTO, RunFields, completed, table_of
+from gradsim.fields import LOSS_AUTO, RunFields, completed, kind_of, table_of
+from gradsim.starts import check_initializers
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
 
 # Data sets whose content is the user's: it, and not where it lies, tells them apart.
 OWN_DATA = ("file", "arrays")
-_CHOICES = ("dataset", "initializer", "bias_initializer", "optimizer")
+# What is not in the text of an id: what is switched off does not make another run.
+SWITCHED_OFF_BY_0 = ("optimizer.weight_decay", "optimizer.clip_norm", "optimizer.clip_value", "loss.label_smoothing")
+_ZERO = ("0.0", "-0.0")
+_CHOICES = ("dataset", "initializer", "bias_initializer", "optimizer", "schedule")
 
 
 def with_values(campaign: Campaign, values: Mapping[str, object]) -> RunFields:
@@ -43,6 +48,8 @@ def with_parameters(settings: RunFields, dotted: Mapping[str, object]) -> RunFie
         elif field == "activation":
             changed[field] = _with_activation_parameter(current, parameter, value)
         else:
+            if current == LOSS_AUTO:
+                raise UsageError(f"grid.{name}: loss = {LOSS_AUTO!r} has no parameters; name the loss")
             changed[field] = completed(field, current.having(**{parameter: value}), f"grid.{name}")
     return settings.model_copy(update=changed)
 
@@ -81,8 +88,10 @@ def check_settings(campaign: Campaign, settings: RunFields) -> None:
             f"learning_rate: {len(settings.learning_rate)} are listed for {hidden + 1} layers of weights; give one, or "
             "one for each; rates to compare are listed in the grid"
         )
+    check_initializers(settings)
     checkpoints_of(settings.steps, campaign.checkpoints)
     task = table_of("dataset")[settings.dataset.name].task
+    check_label_noise(settings.label_noise, settings.dataset.name, task)
     if settings.loss != LOSS_AUTO and task != "auto":
         loss_for(settings, task)
 
@@ -92,25 +101,32 @@ def check_settings(campaign: Campaign, settings: RunFields) -> None:
 
 def identity(settings: RunFields) -> dict[str, str]:
     """Every setting as text, choices by name and parameters, data from files by their content."""
+    loss = _resolved_loss(settings)
     out = {
         "scaling": settings.scaling,
         "test_fraction": value_text(float(settings.test_fraction)),
         "data_seed": str(settings.data_seed),
         "hidden": "-".join(map(str, settings.widths)),
         "bias": str(settings.bias),
-        "loss": _resolved_loss(settings),
+        "loss": loss.name,
+        **{f"loss.{k}": value_text(v) for k, v in loss.params},
         "batch_size": str(settings.batch_size),
         "steps": str(settings.steps),
         "dtype": settings.dtype,
         "seed": str(settings.seed),
         "learning_rate": rates_text(layer_rates(settings)),
     }
+    if settings.label_noise:
+        out["label_noise"] = value_text(float(settings.label_noise))
+    if batch_order(settings) != "epoch":
+        out["batch_order"] = batch_order(settings)
     for field in _CHOICES:
         choice = getattr(settings, field)
         if choice.name in OWN_DATA:
             out[field] = dataset_of(settings).fingerprint
         else:
-            out |= {field: choice.name} | {f"{field}.{k}": value_text(v) for k, v in choice.params}
+            given = _marked(field, choice)
+            out |= {field: choice.name} | {f"{field}.{k}": value_text(v) for k, v in given.items()}
     activations = distinct_activations(settings)
     out["activation"] = "-".join(map(activation_text, activations))
     for i, choice in enumerate(activations):
@@ -119,7 +135,26 @@ def identity(settings: RunFields) -> dict[str, str]:
     return out
 
 
-def _resolved_loss(settings: RunFields) -> str:
+def _marked(field: str, choice: Choice) -> dict[str, object]:
+    """The parameters that tell the choice from others: without those at a default that was there before they were."""
+    given = choice.values
+    entry = table_of(kind_of(field))[choice.name]
+    for name in getattr(entry, "unmarked", ()):
+        if name in given and given[name] == entry.parameters[name].default:
+            del given[name]
+    return given
+
+
+def drop_switched_off(parts: dict[str, str]) -> None:
+    """Leave out of the text of an id what is switched off by 0, and a constant schedule without warm-up."""
+    for name in SWITCHED_OFF_BY_0:
+        if parts.get(name) in _ZERO:
+            del parts[name]
+    if parts["schedule"] == "constant" and parts["schedule.warmup"] in _ZERO:
+        del parts["schedule"], parts["schedule.warmup"]
+
+
+def _resolved_loss(settings: RunFields) -> Choice:
     """Looks at data only where the user's own decide."""
     if settings.loss != LOSS_AUTO:
         return settings.loss
@@ -159,9 +194,10 @@ def same_run(settings: RunFields) -> tuple:
     """Equal for settings that are the same run; looks at no data."""
     return (
         settings.dataset.key,
-        *(getattr(settings, f) for f in ("scaling", "test_fraction", "data_seed", "widths", "bias", "loss")),
-        *(getattr(settings, f) for f in ("batch_size", "steps", "dtype", "seed")),
-        *(getattr(settings, f).key for f in ("initializer", "bias_initializer", "optimizer")),
+        *(getattr(settings, f) for f in ("scaling", "test_fraction", "label_noise", "data_seed", "widths", "bias")),
+        *(getattr(settings, f) for f in ("loss", "batch_size", "steps", "dtype", "seed")),
+        batch_order(settings),
+        *(getattr(settings, f).key for f in ("initializer", "bias_initializer", "optimizer", "schedule")),
         tuple(map(_activation_key, distinct_activations(settings))),
         rates_text(layer_rates(settings)),
     )

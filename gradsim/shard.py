@@ -7,24 +7,25 @@ share it changes no number.
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import numpy as np
 
 from gradsim import outcomes
 from gradsim.axes import taken
-from gradsim.campaign import Campaign, RunFields
+from gradsim.campaign import Campaign
 from gradsim.choices import Choice
-from gradsim.cohort import Cohort, bound_activation, layer_activations, layer_rates, two_thirds
+from gradsim.cohort import Cohort, bound_activation, layer_activations, layer_rates, loss_for, two_thirds
 from gradsim.engine.initialize import initial_parameters
 from gradsim.engine.network import lanes_array
 from gradsim.engine.probe import STATISTICS
+from gradsim.engine.rescale import SAMPLES
 from gradsim.engine.train import FINAL, Networks, Records, saturation_limits
-from gradsim.initializers import INITIALIZERS
 from gradsim.lanes import aligned_empty
 from gradsim.losses import LOSSES
 from gradsim.optimizers import OPTIMIZERS
 from gradsim.plan import Plan
+from gradsim.schedules import SCHEDULES
+from gradsim.starts import network_starts
 
 TAIL_STEPS = 20
 CURVE_POINTS = 50
@@ -37,14 +38,7 @@ def networks_of(plan: Plan, cohort: Cohort, positions: np.ndarray) -> Networks:
     """Initial weights and numbers of the runs, in groups."""
     task, dtype = cohort.task, cohort.task.dtype
     architecture = task.architecture
-    codes = plan.codes(positions)
-    numbers, inverse = np.unique(plan.cell_numbers(codes), return_inverse=True)
-    cells = [plan.cells[c] for c in numbers]
-    lane_values = {
-        name: taken(values, codes[:, i])
-        for i in plan.lane_axes
-        for name, values in zip(plan.axes[i].names, plan.axes[i].values, strict=True)
-    }
+    cells, inverse, lane_values = _settings_of(plan, positions)
     seeds = lane_values.get("seed", np.array([c.seed for c in cells])[inverse]).astype(np.uint64)
     rates = np.array([layer_rates(c) for c in cells])[inverse]
     if "learning_rate" in lane_values:
@@ -56,11 +50,12 @@ def networks_of(plan: Plan, cohort: Cohort, positions: np.ndarray) -> Networks:
     for j, name in enumerate(OPTIMIZERS[task.optimizer].parameters):
         steering[:, j] = lane_values.get(f"optimizer.{name}", steering[:, j])
     parameters, limits = _activation_numbers(cells, inverse, lane_values)
-    scales = np.array([_initial_scales(c, architecture.shapes) for c in cells])[inverse]
 
     layers = rates.shape[1]
     optimizer_numbers = np.concatenate([rates[:, :, None], np.repeat(steering[:, None, :], layers, axis=1)], axis=2)
     grouped = lanes_array(optimizer_numbers, dtype)
+    own = _loss_numbers(cohort, cells, inverse, lane_values)
+    loss = lanes_array(own if own.shape[1] else np.zeros((len(own), 1)), dtype)
     grouped_limits = lanes_array(limits, np.dtype(dtype))
     grouped_parameters = lanes_array(parameters, dtype)
     grouped_seeds = lanes_array(seeds, dtype)
@@ -69,15 +64,69 @@ def networks_of(plan: Plan, cohort: Cohort, positions: np.ndarray) -> Networks:
             architecture,
             dtype,
             plan.campaign.campaign_seed,
-            grouped_seeds,
-            lanes_array(scales, dtype),
-            grouped_parameters,
+            seeds,
+            network_starts(cells, inverse, lane_values, architecture.shapes),
+            parameters,
+            cohort.data.X_train[:SAMPLES],
         ),
         parameters=_aligned(grouped_parameters.reshape(len(grouped), -1), dtype),
         numbers=_aligned(grouped.reshape(*grouped.shape[:2], -1), dtype),
         saturation=saturation_limits(grouped_limits[:, :, 0], grouped_limits[:, :, 1], dtype),
         seeds=np.ascontiguousarray(grouped_seeds).view(np.float64),
+        factors=_factors(cells, inverse, lane_values, dtype),
+        loss=_aligned(loss.reshape(len(loss), -1), dtype),
     )
+
+
+def _settings_of(plan: Plan, positions: np.ndarray) -> tuple[list, np.ndarray, dict[str, np.ndarray]]:
+    """Cells, which of them each run has, and the values of the lane axes, by run."""
+    codes = plan.codes(positions)
+    numbers, inverse = np.unique(plan.cell_numbers(codes), return_inverse=True)
+    lane_values = {
+        name: taken(values, codes[:, i])
+        for i in plan.lane_axes
+        for name, values in zip(plan.axes[i].names, plan.axes[i].values, strict=True)
+    }
+    return [plan.cells[c] for c in numbers], inverse, lane_values
+
+
+def _loss_numbers(cohort: Cohort, cells, inverse, lane_values) -> np.ndarray:
+    """The parameters of each run's loss [n, K]."""
+    given = [loss_for(c, cohort.data.task).values for c in cells]
+    columns = [
+        lane_values.get(f"loss.{name}", np.array([v[name] for v in given])[inverse])
+        for name in LOSSES[cohort.task.loss].parameters
+    ]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(inverse), 0))
+
+
+def target_losses(plan: Plan, cohort: Cohort, positions: np.ndarray) -> np.ndarray:
+    """The loss at which each run has converged [n]: the campaign's share of the way from the least loss that there can
+    be up to the best constant prediction's."""
+    loss, data = LOSSES[cohort.task.loss], cohort.data
+    numbers = _loss_numbers(cohort, *_settings_of(plan, positions))
+    # A column of zeros, for NumPy tells no rows without columns apart.
+    distinct, which = np.unique(np.pad(numbers, ((0, 0), (0, 1))), axis=0, return_inverse=True)
+    targets = []
+    for row in distinct.tolist():
+        values = dict(zip(loss.parameters, row, strict=False))
+        least = loss.least_loss(data.y_train, data.outputs, **values)
+        constant = loss.constant_loss(data.y_train, data.outputs, **values)
+        targets.append(least + plan.campaign.target * (constant - least))
+    return np.array(targets)[which.reshape(-1)]
+
+
+def _factors(cells, inverse, lane_values, dtype) -> np.ndarray:
+    """Factors of the learning rate [groups, steps * L]; [groups, 0] where all are 1."""
+    schedule, steps = SCHEDULES[cells[0].schedule.name], cells[0].steps
+    own = {}
+    for name in schedule.parameters:
+        given = np.array([c.schedule.values[name] for c in cells])[inverse]
+        own[name] = lane_values.get(f"schedule.{name}", given)
+    factors = lanes_array(schedule.factors(steps, **own), dtype)
+    if np.all(factors == 1):
+        return np.empty((len(factors), 0), dtype)
+    return _aligned(factors.reshape(len(factors), -1), dtype)
 
 
 def _aligned(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -102,17 +151,6 @@ def _activation_numbers(cells, inverse, lane_values) -> tuple[np.ndarray, np.nda
         columns += list(values.T)
     # The kernels start layer 0's parameters at column 0; the placeholder stands last.
     return np.stack(columns[1:] + columns[:1], axis=1), limits
-
-
-@functools.lru_cache(maxsize=10_000)
-def _tensor_scales(choice: Choice, fan_in: int, fan_out: int) -> tuple[float, float, float]:
-    scales = INITIALIZERS[choice.name].scales(fan_in, fan_out, **choice.values)
-    return scales.shift, scales.normal, scales.uniform
-
-
-def _initial_scales(cell: RunFields, shapes: tuple[tuple[int, int], ...]) -> list:
-    """[layers, (weights, biases), (shift, normal, uniform)]."""
-    return [[_tensor_scales(choice, m, n) for choice in (cell.initializer, cell.bias_initializer)] for m, n in shapes]
 
 
 # --- a shard run, and its rows --------------------------------------------------------------------
@@ -163,8 +201,8 @@ def _first(condition: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return np.where(condition.any(axis=1), steps[condition.argmax(axis=1)], np.nan)
 
 
-def run_columns(campaign: Campaign, cohort: Cohort, result: Outcome) -> dict[str, np.ndarray]:
-    """Columns of `runs` beside the settings."""
+def run_columns(campaign: Campaign, cohort: Cohort, result: Outcome, targets: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of `runs` beside the settings; targets: the loss at which each run has converged."""
     data, losses = cohort.data, result.train_loss
     judged = outcomes.classify(
         outcomes.Losses(
@@ -174,7 +212,7 @@ def run_columns(campaign: Campaign, cohort: Cohort, result: Outcome) -> dict[str
         ),
         result.statistics,
         cohort.task.architecture.preactivations,
-        cohort.target_loss,
+        targets,
         campaign.thresholds,
     )
     columns = {
@@ -182,39 +220,34 @@ def run_columns(campaign: Campaign, cohort: Cohort, result: Outcome) -> dict[str
         "diagnosis": judged.diagnosis,
         "diagnosis_layer": judged.layer,
         "diagnosis_value": judged.value,
-        "target_loss": np.full(len(losses), cohort.target_loss),
+        "target_loss": targets,
         "initial_loss": losses[:, 0],
         "final_loss": losses[:, -1],
         "best_loss": np.fmin.reduce(losses, axis=1),
         "tail_mean_loss": result.losses[:, -TAIL_STEPS:].mean(axis=1),
         "gain": judged.gain,
-        "steps_to_target": np.where(judged.outcome == "converged", _steps_to_target(cohort, result), np.nan),
+        "steps_to_target": np.where(judged.outcome == "converged", _steps_to_target(cohort, result, targets), np.nan),
         "first_nonfinite_step": result.first_nonfinite,
     }
     final = result.final
     if data.task == "classification":
         columns |= {"train_accuracy": final["train_hits"], "test_accuracy": final["test_hits"]}
     else:
-        variances = [
-            LOSSES[cohort.task.loss].constant_loss(y, data.outputs) if len(y) > 1 else np.nan
-            for y in (data.y_train, data.y_test)
-        ]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            columns |= {
-                "train_r2": 1 - losses[:, -1] / variances[0],
-                "test_r2": 1 - final["test_loss"] / variances[1],
-            }
+        for part, y in (("train", data.y_train), ("test", data.y_test)):
+            told = len(y) > 1 and LOSSES[cohort.task.loss].squares
+            with np.errstate(divide="ignore", invalid="ignore"):
+                columns[f"{part}_r2"] = 1 - final[f"{part}_squares"] / (y.var(axis=0).mean() if told else np.nan)
     return columns | {"test_loss": final["test_loss"]}
 
 
-def _steps_to_target(cohort: Cohort, result: Outcome) -> np.ndarray:
+def _steps_to_target(cohort: Cohort, result: Outcome, targets: np.ndarray) -> np.ndarray:
     """The first step at which the mean batch loss over an epoch back, or a full training loss, is at the target."""
     n, steps = result.losses.shape
     window = min(steps, -(-cohort.data.train_samples // cohort.task.batch))
     sums = np.cumsum(np.concatenate([np.zeros((n, 1)), result.losses], axis=1), axis=1)
     means = (sums[:, window:] - sums[:, :-window]) / window
-    by_batches = _first(means <= cohort.target_loss, np.arange(window - 1, steps))
-    by_checkpoints = _first(result.train_loss <= cohort.target_loss, cohort.checkpoints)
+    by_batches = _first(means <= targets[:, None], np.arange(window - 1, steps))
+    by_checkpoints = _first(result.train_loss <= targets[:, None], cohort.checkpoints)
     return np.fmin(by_batches, by_checkpoints)
 
 

@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 from gradsim.axes import taken
 from gradsim.campaign import Campaign
 from gradsim.choices import Choice, short_label
-from gradsim.cohort import Cohort, layer_rates
+from gradsim.cohort import Cohort, layer_rates, loss_for
 from gradsim.engine.probe import STATISTICS
 from gradsim.errors import GradsimError
 from gradsim.fields import RunFields, kind_of, table_of
 from gradsim.plan import Plan, Shard
 from gradsim.resolve import distinct_activations
 from gradsim.results import SHARD_FILES
-from gradsim.shard import Outcome, curve_columns, curve_steps, run_columns
+from gradsim.shard import Outcome, curve_columns, curve_steps, run_columns, target_losses
 
 TABLES = ("layers", "curves", "runs")
 _DIGEST, _SHARD = b"gradsim.campaign", b"gradsim.shard"
@@ -41,7 +41,8 @@ def tables_of(
     ids = plan.run_ids(shard.positions)
     n = len(ids)
     runs = {"run_id": pa.array(ids)} | setting_columns(plan, cohort, shard.positions)
-    columns = run_columns(campaign, cohort, result) | {"seconds": np.full(n, seconds / n)}
+    targets = target_losses(plan, cohort, shard.positions)
+    columns = run_columns(campaign, cohort, result, targets) | {"seconds": np.full(n, seconds / n)}
     for name, values in columns.items():
         if name == "diagnosis_layer":
             runs[name] = pa.array(values, pa.int64(), mask=values < 0)
@@ -87,6 +88,7 @@ _KINDS = {
     "bias": pa.bool_(),
     "learning_rate": pa.float64(),
     "test_fraction": pa.float64(),
+    "label_noise": pa.float64(),
 }
 
 
@@ -97,6 +99,7 @@ def _settings(plan: Plan, cohort: Cohort, cell: RunFields) -> dict[str, object]:
         "dataset": _dataset_label(plan, cell.dataset),
         "scaling": cell.scaling,
         "test_fraction": cell.test_fraction,
+        "label_noise": cell.label_noise,
         "depth": len(widths),
         "width": widths[0] if len(set(widths)) == 1 else None,
         "hidden": "-".join(map(str, widths)),
@@ -104,10 +107,12 @@ def _settings(plan: Plan, cohort: Cohort, cell: RunFields) -> dict[str, object]:
         "initializer": _label(plan, "initializer", cell.initializer),
         "bias": cell.bias,
         "bias_initializer": _label(plan, "bias_initializer", cell.bias_initializer),
-        "loss": cohort.task.loss,
+        "loss": _label(plan, "loss", loss_for(cell, cohort.data.task)),
         "optimizer": _label(plan, "optimizer", cell.optimizer),
+        "schedule": _label(plan, "schedule", cell.schedule),
         "learning_rate": rates.pop() if len(rates) == 1 else None,
         "batch_size": cohort.task.batch,
+        "batch_order": cell.batch_order,
         "steps": cell.steps,
         "dtype": cell.dtype,
         "data_seed": cell.data_seed,

@@ -126,6 +126,7 @@ AXES = {
     "steps": [20, 30],
     "dtype": ["float32", "float64"],
     "scaling": ["standard", "none"],
+    "label_noise": [0, 0.25],
     "test_fraction": [0.2, 0],
     "optimizer": ["sgd", "momentum(beta=0.5)"],
     "loss": ["mean_squared_error", "softmax_cross_entropy"],

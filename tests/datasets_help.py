@@ -13,7 +13,12 @@ BUNDLED = {  # name: samples, features, samples a class; from the data sets' own
     "wine": (178, 13, [59, 71, 48]),
     "breast_cancer": (569, 30, [212, 357]),
     "diabetes": (442, 10, []),
+    "linnerud": (20, 3, []),
 }
+SYNTHETIC = (
+    *("spirals", "moons", "circles", "xor", "blobs", "random_labels"),
+    *("polynomial", "step_function", "teacher"),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,9 @@ from gradsim.engine.network import Architecture, lanes_array
 from gradsim.engine.probe import STATISTICS
 from gradsim.engine.train import FINAL, Networks, Records, Samples, Task, saturation_limits
 from gradsim.lanes import LANES, aligned_empty
+from gradsim.losses import LOSSES
+from gradsim.optimizers import OPTIMIZERS
+from gradsim.schedules import SCHEDULES
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 CHECKPOINTS = (0, 1, 2, 7, 8, 33, 49, 50)
@@ -29,6 +32,10 @@ class Setup:
     dtype: str = "float64"
     loss: str = "softmax_cross_entropy"
     optimizer: str = "sgd"
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "constant"
     bias: bool = True
     samples: int = 40
     batch: int | None = 9
@@ -41,6 +48,7 @@ class Setup:
     seed: int = 0
     statistics: bool = True
     vary: bool = True  # whether parameters of activations differ among the networks
+    loss_ranges: tuple[tuple[str, float, float], ...] = ()  # of the loss's parameters, else at their defaults
 
 
 class Trained:
@@ -76,6 +84,8 @@ class Trained:
         self.X = random.normal(size=(total, s.widths[0])).astype(self.kind)
         self.labels = random.integers(0, outputs, total)
         self.targets = random.normal(size=(total, outputs)).astype(self.kind)
+        if s.loss == "logistic":
+            self.targets = (self.targets > 0).astype(self.kind)
         self.batches = np.empty((s.steps, 0), np.int64)
         if s.batch is not None:
             self.batches = random.integers(0, s.samples, (s.steps, s.batch))
@@ -98,7 +108,24 @@ class Trained:
         self.start = np.concatenate(parts, axis=1).astype(self.kind)
         layers = len(s.widths) - 1
         self.rates = (s.rate * random.uniform(0.5, 1, (n, layers))).astype(self.kind)
-        self.betas = random.uniform(0.5, 0.9, n).astype(self.kind)
+        optimizer = OPTIMIZERS[s.optimizer]
+        common = {"weight_decay": s.weight_decay, "clip_norm": s.clip_norm, "clip_value": s.clip_value}
+        self.steering = {
+            k: (common[k] * random.uniform(0.5, 1, n)).astype(self.kind)
+            if k in common
+            else np.clip(p.default * random.uniform(0.6, 1, n), p.low, p.high).astype(self.kind)
+            for k, p in optimizer.parameters.items()
+        }
+        self.factors = np.empty((n, 0), self.kind)
+        if s.schedule != "constant":
+            own = {k: np.full(n, p.default) for k, p in SCHEDULES[s.schedule].parameters.items()}
+            own["warmup"] = random.integers(0, 9, n)
+            self.factors = SCHEDULES[s.schedule].factors(s.steps, **own).astype(self.kind)
+
+        ranges = {name: (low, high) for name, low, high in s.loss_ranges}
+        self.loss_numbers = {
+            k: random.uniform(*ranges.get(k, (v, v)), n).astype(self.kind) for k, v in LOSSES[s.loss].defaults.items()
+        }
 
     def _factors(self, parameter) -> np.ndarray:
         """[networks], of a parameter's default."""
@@ -110,10 +137,10 @@ class Trained:
 
     def _task(self) -> Task:
         s, n = self.setup, self.setup.samples
-        mse = s.loss == "mean_squared_error"
+        numeric = LOSSES[s.loss].on_targets
 
         def samples(rows):
-            targets = self.targets[rows].ravel() if mse else np.empty(0, self.kind)
+            targets = self.targets[rows].ravel() if numeric else np.empty(0, self.kind)
             return Samples(self.X[rows].ravel(), self.labels[rows].copy(), targets)
 
         checkpoints = [0, s.steps] if s.checkpoints is None else s.checkpoints
@@ -124,7 +151,7 @@ class Trained:
             optimizer=s.optimizer,
             train=samples(slice(0, n)),
             test=samples(slice(n, None)),
-            classes=0 if mse else s.widths[-1],
+            classes=0 if numeric else s.widths[-1],
             batches=self.batches,
             checkpoints=np.array(checkpoints, np.int64),
             probe_samples=min(s.probe, n),
@@ -132,9 +159,9 @@ class Trained:
         )
 
     def _networks(self) -> Networks:
-        numbers = self.rates[:, :, None]
-        if self.setup.optimizer == "momentum":
-            numbers = np.concatenate([numbers, np.repeat(self.betas[:, None, None], numbers.shape[1], axis=1)], axis=2)
+        steering = np.stack(list(self.steering.values()), axis=1)
+        layers = self.rates.shape[1]
+        numbers = np.concatenate([self.rates[:, :, None], np.repeat(steering[:, None], layers, axis=1)], axis=2)
         columns = [v for values in self.values for v in values.values()] or [np.zeros(self.count)]
         limits = np.zeros((self.count, len(self.values), 2))
         for i in range(self.count):
@@ -148,6 +175,8 @@ class Trained:
             numbers=self._stored(numbers),
             saturation=saturation_limits(grouped[:, :, 0], grouped[:, :, 1], self.kind),
             seeds=lanes_array(self.seeds, self.kind).view(np.float64),
+            factors=self._stored(self.factors),
+            loss=self._stored(np.stack([*self.loss_numbers.values()] or [np.zeros(self.count)], axis=1)),
         )
 
     def _stored(self, values):
@@ -220,17 +249,23 @@ class Trained:
     @cached_property
     def data(self):
         """X, y as the twin takes them: float64, and targets or labels."""
-        mse = self.setup.loss == "mean_squared_error"
-        return self.X.astype(np.float64), self.targets.astype(np.float64) if mse else self.labels
+        numeric = LOSSES[self.setup.loss].on_targets
+        return self.X.astype(np.float64), self.targets.astype(np.float64) if numeric else self.labels
+
+    def loss(self, network: int) -> tuple[str, dict]:
+        """The loss with its parameters as the lanes hold them."""
+        return self.setup.loss, {k: float(v[network]) for k, v in self.loss_numbers.items()}
 
     def twin(self, network: int) -> tuple[list, np.ndarray]:
         """(weights, losses) of the twin from the same start."""
         s = self.setup
         X, y = (a[: s.samples] for a in self.data)
-        optimizer = ("momentum", {"beta": float(self.betas[network])}) if s.optimizer == "momentum" else ("sgd", {})
+        optimizer = s.optimizer, {k: float(v[network]) for k, v in self.steering.items()}
         rates = self.rates[network].astype(np.float64)
+        factors = self.factors[network].astype(np.float64) if self.factors.shape[1] else None
         start = self._layers(self.start[network])
-        return naive.train(start, X, y, self.rows, self.activations(network), s.loss, optimizer, rates)
+        loss = self.loss(network)
+        return naive.train(start, X, y, self.rows, self.activations(network), loss, optimizer, rates, factors=factors)
 
 
 def relative_error(got: list, wanted: list) -> float:

@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "bias": True,
     "loss": "softmax_cross_entropy",
     "optimizer": "sgd",
+    "schedule": "constant",
     "learning_rate": 0.1,
     "batch_size": 64,
     "steps": 1000,

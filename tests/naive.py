@@ -12,6 +12,10 @@ import math
 import numpy as np
 from naive_activations import ACTIVATIONS, MAX_SLOPE
 from naive_activations import ORACLES as ORACLES  # so that tests need one import
+from naive_losses import LOSSES
+from naive_losses import mean_squared_error as mean_squared_error
+from naive_losses import softmax_cross_entropy as softmax_cross_entropy
+from naive_optimizers import OPTIMIZERS, clipped
 
 Weights = list[tuple[np.ndarray, np.ndarray | None]]
 Activations = list[tuple[str, dict]]
@@ -36,33 +40,10 @@ def philox4x32(key: tuple[int, int], counter: tuple[int, ...], rounds: int = 10)
 # --- losses -----------------------------------------------------------------------------
 
 
-def softmax_cross_entropy(logits: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-    """Mean over samples of -log softmax(logits)[label], and its derivative in the logits [n, C]."""
-    n = len(logits)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    sums = exponentials.sum(axis=1)
-    loss = np.mean(np.log(sums) - shifted[np.arange(n), y])
-    return float(loss), (exponentials / sums[:, None] - one_hot(y, logits.shape[1])) / n
-
-
-def mean_squared_error(out: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-    """Mean over samples and outputs of (out - y)^2, and its derivative in out [n, k].
-
-    y: numbers [n, k] (or [n] where k = 1), or integer labels [n], which count as one-hot rows.
-    """
-    y = np.asarray(y)
-    target = one_hot(y, out.shape[1]) if y.ndim == 1 and y.dtype.kind in "iu" else y.reshape(out.shape)
-    difference = out - target
-    return float(np.mean(difference**2)), 2 * difference / difference.size
-
-
-def one_hot(y: np.ndarray, classes: int) -> np.ndarray:
-    """Row of the identity matrix for each label."""
-    return np.eye(classes)[y]
-
-
-LOSSES = {"softmax_cross_entropy": softmax_cross_entropy, "mean_squared_error": mean_squared_error}
+def loss_of(loss: str | tuple[str, dict], out: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    """The loss by its name, or by name and parameters, and its derivative in `out`."""
+    name, params = (loss, {}) if isinstance(loss, str) else loss
+    return LOSSES[name](out, y, **params)
 
 
 # --- one network ------------------------------------------------------------------------
@@ -93,34 +74,37 @@ def backward(weights: Weights, zs: list, hs: list, dout: np.ndarray, activations
     return gradients, deltas
 
 
-def loss_and_gradients(weights: Weights, X, y, activations: Activations, loss: str) -> tuple[float, list, list]:
-    """The loss over the samples X, y, with backward's gradients and deltas."""
+def loss_and_gradients(weights: Weights, X, y, activations: Activations, loss) -> tuple[float, list, list]:
+    """The loss over the samples X, y, with backward's gradients and deltas; loss: a name, or (name, parameters)."""
     zs, hs = forward(weights, X, activations)
-    value, dout = LOSSES[loss](zs[-1], y)
+    value, dout = loss_of(loss, zs[-1], y)
     return value, *backward(weights, zs, hs, dout, activations)
 
 
-def train(weights, X, y, batches, activations, loss, optimizer=("sgd", {}), learning_rates=0.1, steps=None):
+def train(
+    weights, X, y, batches, activations, loss, optimizer=("sgd", {}), learning_rates=0.1, steps=None, factors=None
+):
     """(final weights, batch loss before each step) of `steps` updates, batch t being the samples batches[t].
 
-    optimizer: ("sgd", {}) for W -= lr g; ("momentum", {"beta": 0.9}) for v = beta v + g, W -= lr v, v from 0.
-    learning_rates: one number, or one for each weight layer, its bias included. Diverged numbers go on.
+    optimizer: a name of naive_optimizers and its parameters, clip_norm and clip_value among them.
+    learning_rates: one number, or one for each weight layer, its bias included; factors: of the rates, at each step.
+    Diverged numbers go on.
     """
     name, params = optimizer
-    beta = {"sgd": 0.0, "momentum": params.get("beta", 0.9)}[name]
+    clip = {k: v for k, v in params.items() if k.startswith("clip_")}
+    own = {k: v for k, v in params.items() if k not in clip}
     weights = [tuple(None if a is None else np.array(a, np.float64) for a in layer) for layer in weights]
-    velocities = [tuple(None if a is None else np.zeros_like(a) for a in layer) for layer in weights]
+    flat = [a for layer in weights for a in layer if a is not None]
     rates = np.broadcast_to(np.asarray(learning_rates, np.float64), len(weights))
-    losses = []
+    each = [rate for layer, rate in zip(weights, rates, strict=True) for a in layer if a is not None]
+    losses, state = [], {}
     with np.errstate(over="ignore", invalid="ignore"):
-        for batch in batches[:steps]:
+        for step, batch in enumerate(batches[:steps]):
             value, gradients, _ = loss_and_gradients(weights, X[batch], y[batch], activations, loss)
             losses.append(value)
-            for layer, rate in enumerate(rates):
-                for array, velocity, gradient in zip(weights[layer], velocities[layer], gradients[layer], strict=True):
-                    if array is not None:
-                        velocity[:] = beta * velocity + gradient
-                        array -= rate * velocity
+            wanted = clipped([g for layer in gradients for g in layer if g is not None], **clip)
+            factor = 1.0 if factors is None else factors[step]
+            OPTIMIZERS[name](flat, wanted, state, [factor * rate for rate in each], step, **own)
     return weights, np.array(losses)
 
 
@@ -189,7 +173,7 @@ def layer_statistics(
     X_probe: np.ndarray,
     y_probe: np.ndarray,
     activations: Activations,
-    loss: str,
+    loss: str | tuple[str, dict],
     previous: Weights | None = None,
     following: Weights | None = None,
 ) -> list[dict[str, float]]:
@@ -200,7 +184,7 @@ def layer_statistics(
     network has diverged: a run's records from its first non-finite loss on are the caller's to set to NaN.
     """
     zs, hs = forward(weights, X_probe, activations)
-    gradients, deltas = backward(weights, zs, hs, LOSSES[loss](zs[-1], y_probe)[1], activations)
+    gradients, deltas = backward(weights, zs, hs, loss_of(loss, zs[-1], y_probe)[1], activations)
     records = []
     for layer, (name, params) in enumerate([*activations, ("identity", {})]):
         (W, b), z, h = weights[layer], zs[layer], hs[layer + 1]

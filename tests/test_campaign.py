@@ -14,6 +14,7 @@ from campaign_help import environment, ids_of, one_id, refusal, settings_by_id, 
 import gradsim as gs
 from gradsim import Campaign
 from gradsim.choices import Choice
+from gradsim.fields import completed
 from gradsim.lanes import exp
 
 
@@ -33,7 +34,7 @@ def test_defaults_make_a_campaign_of_one_run():
     assert campaign.name == "campaign"
     assert campaign.dataset.name == "digits"
     assert campaign.widths == (32, 32)
-    assert campaign.optimizer == Choice("sgd")
+    assert campaign.optimizer == completed("optimizer", Choice("sgd"))
     assert campaign.activation == (Choice("relu"),)
     assert campaign.learning_rate == (0.1,)
     assert campaign.thresholds.diverged == 1000
@@ -95,7 +96,7 @@ def test_hidden_may_be_an_axis():
     "spellings",
     [
         ("normal", "normal()", " normal ( std = 0.01 ) ", "normal(std=1e-2)", {"name": "normal", "std": 0.01}),
-        ("he_normal", "kaiming_normal", {"name": "kaiming_normal"}, Choice("he_normal")),
+        ("glorot_uniform", "xavier_uniform", {"name": "xavier_uniform"}, Choice("glorot_uniform", (("gain", 1),))),
         (
             "constant(value=2)",
             "constant(value=2.0)",
@@ -199,8 +200,8 @@ def test_dotted_axes_set_parameters():
     assert len(found) == campaign.runs == 16
     last = list(found.values())[-1]
     assert last.activation == (Choice("leaky_relu", (("slope", 0.3),)),)
-    assert last.initializer == Choice("normal", (("std", 2.0),))
-    assert last.optimizer == Choice("momentum", (("beta", 0.5),))
+    assert last.initializer == Choice("normal", (("std", 2.0), ("offset", 0.0)))
+    assert last.optimizer == completed("optimizer", Choice("momentum", (("beta", 0.5),)))
     assert last.dataset.values["noise"] == 0.2
     assert last.learning_rate == (0.02, 0.1, 0.1)
 

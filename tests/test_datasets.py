@@ -11,16 +11,16 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from datasets_help import BUNDLED, own_cache, refuses  # noqa: F401
+from datasets_help import BUNDLED, SYNTHETIC, own_cache, refuses  # noqa: F401
 
 from gradsim import datasets
-from gradsim.datasets import DATASETS, REQUIRED, Dataset, check_parameters, fingerprint, load, prepare
+from gradsim.datasets import DATASETS, REQUIRED, SCALINGS, Dataset, check_parameters, fingerprint, load, prepare
 
 # --- The table and its sets -----------------------------------------------------------------------
 
 
 def test_every_entry_describes_itself():
-    assert set(DATASETS) == {*BUNDLED, "spirals", "moons", "file", "arrays"}
+    assert set(DATASETS) == {*BUNDLED, *SYNTHETIC, "file", "arrays"}
     for name, spec in DATASETS.items():
         assert spec.name == name
         assert spec.task in ("classification", "regression", "auto")
@@ -41,7 +41,11 @@ def test_bundled_sets_have_their_known_shape(name):
     assert np.isfinite(raw.X).all()
     assert len(set(raw.feature_names)) == features
     assert len(raw.class_names) == len(counts)
-    if name == "diabetes":
+    if name == "linnerud":
+        assert raw.y.shape == (20, 3)
+        assert raw.X[0].tolist() == [5, 162, 60]
+        assert raw.y[0].tolist() == [191, 36, 50]
+    elif name == "diabetes":
         assert raw.y.shape == (442, 1)
         assert (raw.y.min(), raw.y.max()) == (25, 346)
         assert set(raw.X[:, raw.feature_names.index("sex")]) == {1, 2}  # own units, not the scaled variant
@@ -57,8 +61,8 @@ def test_bundled_sets_hold_the_right_values():
     assert load("wine").X[0, 0] == 14.23
 
 
-@pytest.mark.parametrize("name", [*BUNDLED, "spirals", "moons"])
-@pytest.mark.parametrize("scaling", ["standard", "minmax", "none"])
+@pytest.mark.parametrize("name", [*BUNDLED, *SYNTHETIC])
+@pytest.mark.parametrize("scaling", SCALINGS)
 def test_prepared_arrays_are_as_documented(name, scaling):
     data = prepare(name, {}, scaling=scaling)
     raw = load(name)
@@ -66,7 +70,7 @@ def test_prepared_arrays_are_as_documented(name, scaling):
     assert data.train_samples + data.test_samples == len(raw.X)
     assert data.test_samples == round(0.2 * len(raw.X))
     assert data.features == raw.X.shape[1]
-    assert data.outputs == (len(raw.class_names) or 1)
+    assert data.outputs == (len(raw.class_names) or raw.y.shape[1])
     assert data.real is DATASETS[name].real
     for X, y in ((data.X_train, data.y_train), (data.X_test, data.y_test)):
         assert X.dtype == np.float64
@@ -127,13 +131,123 @@ def test_noiseless_moons_lie_on_half_circles():
     assert np.bincount(raw.y).tolist() == [300, 300]
 
 
-@pytest.mark.parametrize("name", ["spirals", "moons"])
+@pytest.mark.parametrize("name", ["spirals", "moons", "circles", "xor"])
 def test_noise_has_the_asked_spread_and_the_seed_decides(name):
     clean, noisy = (load(name, {"samples": 20_000, "noise": noise}).X for noise in (0, 0.3))
     spread = (noisy - clean).std(axis=0)  # the same seed draws the same points; 0.3 to 5 standard errors
     np.testing.assert_allclose(spread, 0.3, atol=5 * 0.3 / math.sqrt(2 * 20_000))
     assert np.array_equal(load(name, {}, 3).X, load(name, {}, 3).X)
     assert not np.array_equal(load(name, {}, 3).X, load(name, {}, 4).X)
+
+
+def test_noiseless_circles_lie_on_their_circles():
+    raw = load("circles", {"noise": 0.0, "factor": 0.3})
+    radius = np.hypot(raw.X[:, 0], raw.X[:, 1])
+    np.testing.assert_allclose(radius, np.where(raw.y == 0, 1, 0.3), rtol=1e-12)
+    assert np.bincount(raw.y).tolist() == [300, 300]
+    for label in (0, 1):  # all around: four quadrants of 75 expected points, 40 is -5 sigma
+        X = raw.X[raw.y == label]
+        assert np.bincount(2 * (X[:, 0] > 0) + (X[:, 1] > 0)).min() > 40
+
+
+@pytest.mark.parametrize(("bits", "samples"), [(2, 600), (3, 80), (5, 33)])
+def test_noiseless_xor_is_parity(bits, samples):
+    raw = load("xor", {"bits": bits, "samples": samples, "noise": 0})
+    assert set(np.unique(raw.X)) == {-1, 1}
+    assert len(np.unique(raw.X, axis=0)) == 2**bits
+    np.testing.assert_array_equal(raw.y, (raw.X > 0).sum(axis=1) % 2)
+    # No weighing of the coordinates tells the classes apart.
+    if samples % 2**bits == 0:
+        np.testing.assert_allclose(raw.X.T @ (2 * raw.y - 1), 0, atol=1e-12)
+
+
+def test_blobs_are_clouds_about_their_centers():
+    raw = load("blobs", {"samples": 30_000, "features": 5, "classes": 3, "noise": 0.7}, 4)
+    centers = np.array([raw.X[raw.y == c].mean(axis=0) for c in range(3)])
+    assert np.abs(centers).max() < 5.1
+    assert centers.std() > 1
+    rest = raw.X - centers[raw.y]
+    np.testing.assert_allclose(rest.std(axis=0), 0.7, rtol=0.03)
+    assert np.abs(np.corrcoef(rest.T) - np.eye(5)).max() < 5 / math.sqrt(30_000)
+    assert np.bincount(raw.y).tolist() == [10_000] * 3
+
+
+def test_random_labels_have_nothing_to_do_with_the_points():
+    raw = load("random_labels", {"samples": 20_000, "features": 6, "classes": 4})
+    assert np.bincount(raw.y).tolist() == [5000] * 4
+    for c in range(4):
+        assert np.abs(raw.X[raw.y == c].mean(axis=0)).max() < 5 / math.sqrt(5000)
+    np.testing.assert_allclose(raw.X.std(axis=0), 1, atol=0.03)
+
+
+@pytest.mark.parametrize("degree", [1, 3, 7])
+def test_noiseless_polynomials_are_chebyshevs(degree):
+    raw = load("polynomial", {"degree": degree, "samples": 500})
+    x = raw.X[:, 0]
+    np.testing.assert_allclose(raw.y[:, 0], np.cos(degree * np.arccos(x)), atol=1e-12)
+    assert (np.diff(x) > 0).all()
+    assert (np.floor((x + 1) * 250) == np.arange(500)).all()  # one in each part
+
+
+@pytest.mark.parametrize("jumps", [1, 3, 10])
+def test_noiseless_step_functions_jump_at_equal_distances(jumps):
+    raw = load("step_function", {"jumps": jumps, "samples": 4000})
+    x, y = raw.X[:, 0], raw.y[:, 0]
+    assert set(y) == {-1, 1}
+    assert y[0] == -1
+    places = x[1:][np.diff(y) != 0]
+    np.testing.assert_allclose(places, -1 + 2 * np.arange(1, jumps + 1) / (jumps + 1), atol=2 / 4000 + 1e-12)
+
+
+@pytest.mark.parametrize("name", ["polynomial", "step_function", "teacher"])
+def test_noise_on_targets_has_the_asked_spread(name):
+    clean, noisy = (load(name, {"samples": 20_000, "noise": noise}) for noise in (0.0, 0.3))
+    np.testing.assert_array_equal(clean.X, noisy.X)
+    assert (noisy.y - clean.y).std() == pytest.approx(0.3, abs=5 * 0.3 / math.sqrt(2 * 20_000))
+
+
+@pytest.mark.parametrize(("activation", "function"), [("tanh", np.tanh), ("relu", lambda z: np.maximum(z, 0))])
+def test_a_teacher_is_a_network(activation, function):
+    params = {"samples": 3000, "features": 4, "outputs": 2, "depth": 2, "width": 5, "activation": activation}
+    raw = load("teacher", params, 3)
+    assert raw.y.shape == (3000, 2)
+    rng = np.random.Generator(np.random.Philox(key=(2 << 64) | 3))
+    h = rng.standard_normal((3000, 4))
+    np.testing.assert_array_equal(raw.X, h)
+    for fan_in, fan_out in ((4, 5), (5, 5)):
+        std = math.sqrt((2 if activation == "relu" else 1) / fan_in)
+        h = function(h @ (std * rng.standard_normal((fan_in, fan_out))))
+    y = h @ (rng.standard_normal((5, 2)) / math.sqrt(5))
+    np.testing.assert_allclose(raw.y, y, rtol=1e-10, atol=1e-12)
+    linear = load("teacher", params | {"depth": 0}, 3)
+    assert np.linalg.matrix_rank(np.hstack([linear.X, linear.y]), tol=1e-8) == 4
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_every_synthetic_set_is_drawn_by_the_seed_alone(name):
+    first, again, other = (load(name, {}, seed) for seed in (3, 3, 4))
+    assert fingerprint(first) == fingerprint(again) != fingerprint(other)
+    assert not np.array_equal(first.X, other.X)
+
+
+FOURTH = {  # first feature and label or target of the fourth point under seed 1
+    "spirals": (1.0182339845885686, 1),
+    "moons": (2.221062493449953, 1),
+    "circles": (0.5998514738187956, 1),
+    "xor": (1.2348208186283829, 0),
+    "blobs": (-1.3361098416164736, 0),
+    "random_labels": (-0.9990793981630239, 1),
+    "polynomial": (-0.9801904881133389, -0.8263922998163216),
+    "step_function": (-0.9801904881133389, -1.0),
+    "teacher": (-0.9990793981630239, 0.3745610132993254),
+}
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_the_points_of_a_seed_are_what_they_were(name):
+    """Results are found again by the content of their data: a change here breaks every results directory."""
+    raw = load(name, {}, 1)
+    assert (raw.X[3, 0], raw.y.reshape(-1)[3]) == pytest.approx(FOURTH[name], rel=1e-12)
 
 
 # --- Fingerprint ----------------------------------------------------------------------------------
@@ -181,6 +295,17 @@ def test_fingerprint_is_of_the_raw_data_alone():
         ("spirals", {"arms": 1}, ["arms = 1", "from 2 to 100"]),
         ("spirals", {"arms": 10, "samples": 19}, ["samples = 19", "2 per arm", "20"]),
         ("spirals", {"turns": math.nan}, ["turns = nan", "a number from 0.1"]),
+        ("xor", {"samples": 100, "bits": 7}, ["samples = 100", "one a corner, 128"]),
+        ("blobs", {"classes": 4, "samples": 7}, ["'blobs'", "samples = 7", "2 a class, 8"]),
+        ("blobs", {"samples": 10**7, "features": 10**4}, ["'blobs'", "at most 4 GB"]),
+        ("random_labels", {"classes": 4, "samples": 7}, ["'random_labels'", "samples = 7"]),
+        ("random_labels", {"noise": 0.1}, ["'noise'"]),
+        ("circles", {"factor": 1}, ["factor = 1", "0.99"]),
+        ("teacher", {"activation": "tahn"}, ["activation = 'tahn'", "did you mean 'tanh'"]),
+        ("teacher", {"activation": 3}, ["activation = 3", "allowed: tanh, relu"]),
+        ("teacher", {"samples": 10**7, "width": 10**4}, ["'teacher'", "at most 4 GB"]),
+        ("polynomial", {"degree": 0}, ["degree = 0", "from 1 to 100"]),
+        ("step_function", {"jumps": 1.5}, ["jumps = 1.5", "an integer"]),
         ("moons", {"noise": -0.1}, ["noise = -0.1", "from 0 to 10"]),
         ("moons", {"noise": [0.1]}, ["noise = [0.1]", "a number"]),
         ("moons", {"noise": "x" * 500}, ["noise = 'xxx", "..."]),
@@ -197,7 +322,7 @@ def test_bad_names_and_parameters_are_refused_in_one_line(name, params, fragment
     [
         ({"scaling": "standart"}, ["scaling = 'standart'", "did you mean 'standard'"]),
         ({"scaling": None}, ["scaling = None", "did you mean 'none'"]),
-        ({"scaling": 3}, ["scaling = 3", "allowed: standard, minmax, none"]),
+        ({"scaling": 3}, ["scaling = 3", "allowed: standard, minmax, maxabs, none"]),
         ({"test_fraction": 1}, ["test_fraction = 1", "from 0"]),
         ({"test_fraction": -0.1}, ["test_fraction = -0.1"]),
         ({"test_fraction": "0.2"}, ["test_fraction = '0.2'", "a number"]),
@@ -205,6 +330,8 @@ def test_bad_names_and_parameters_are_refused_in_one_line(name, params, fragment
         ({"data_seed": 2**64}, ["data_seed = 18446744073709551616"]),
         ({"data_seed": 0.5}, ["data_seed = 0.5", "an integer"]),
         ({"data_seed": True}, ["data_seed = True", "an integer"]),
+        ({"label_noise": 1.5}, ["label_noise = 1.5", "from 0 to 1"]),
+        ({"label_noise": "some"}, ["label_noise = 'some'", "a number"]),
     ],
 )
 def test_bad_options_are_refused_in_one_line(options, fragments):
@@ -225,13 +352,19 @@ def test_checked_parameters_are_complete_and_pass_again():
 
 def test_parameters_are_checked_without_the_data(tmp_path):
     absent = tmp_path / "absent.csv"
-    assert check_parameters("file", {"path": absent}) == {"path": absent, "target": None, "task": "auto"}
+    assert check_parameters("file", {"path": absent}) == {
+        "path": absent,
+        "features": None,
+        "target": None,
+        "task": "auto",
+    }
     refuses("no such file", call=lambda: load("file", {"path": absent}))
     assert check_parameters("arrays", {"stored": absent})["stored"] == absent
     refuses("no such file", call=lambda: load("arrays", {"stored": absent}))
     for name, params, fragment in (
         ("file", {}, "'path' is required"),
         ("file", {"path": 3}, "path = 3: must be text"),
+        ("file", {"path": "x.csv", "features": "a"}, "features = 'a' names an array of an .npz file"),
         ("file", {"path": "x.csv", "task": "regresion"}, "did you mean 'regression'"),
         ("arrays", {"X": [[1], [2]], "y": [0, 1], "target": "y"}, "both given"),
     ):

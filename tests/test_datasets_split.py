@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from datasets_help import own_cache  # noqa: F401
+from datasets_help import own_cache, refuses  # noqa: F401
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradsim.datasets import prepare, split_indices
+from gradsim.datasets.split import with_label_noise
 
 # --- Split ----------------------------------------------------------------------------------------
 
@@ -110,7 +111,20 @@ def test_minmax_scaling_spans_0_to_1_in_training():
     np.testing.assert_allclose(data.y_train.std(axis=0), 1, rtol=1e-12)
 
 
-@pytest.mark.parametrize("scaling", ["standard", "minmax"])
+def test_maxabs_scaling_reaches_1_and_moves_no_zero():
+    rows = _some_rows()
+    rows["X"][:, 2] = 0
+    data = prepare("arrays", rows, scaling="maxabs")
+    largest = np.abs(data.X_train).max(axis=0)
+    np.testing.assert_allclose(largest[[0, 1, 3]], 1, rtol=1e-15)
+    assert largest[2] == 0
+    assert (data.X_train[:, 3] == 1).all()  # a constant 0.1
+    train, test = split_indices(50, None, 0.2, 0)
+    np.testing.assert_allclose(data.X_test[:, 0], rows["X"][test, 0] / np.abs(rows["X"][train, 0]).max(), rtol=1e-15)
+    np.testing.assert_allclose(data.y_train.std(axis=0), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "minmax", "maxabs"])
 def test_scaling_ignores_the_test_rows(scaling):
     rows = _some_rows()
     before = prepare("arrays", rows, scaling=scaling)
@@ -142,7 +156,58 @@ def test_constant_features_become_exactly_0(scaling):
 
 def test_extreme_but_allowed_values_scale_without_overflow():
     X = np.array([[1e100, 5e-324], [-1e100, 0], [3.0, 1e-170], [0, 2e-170], [1, 3e-170]])
-    for scaling in ("standard", "minmax"):
+    for scaling in ("standard", "minmax", "maxabs"):
         data = prepare("arrays", {"X": X, "y": [1.5, 2, 3, 4, 5]}, scaling=scaling)
         assert np.isfinite(data.X_train).all()
         assert np.isfinite(data.X_test).all()
+
+
+# --- Label noise ----------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    labels=st.lists(st.integers(0, 4), min_size=2, max_size=60),
+    fractions=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    seed=st.integers(0, 2**64 - 1),
+)
+def test_label_noise_replaces_exactly_its_share_and_grows(labels, fractions, seed):
+    labels = np.array(labels)
+    less, more = (with_label_noise(labels, 5, f, seed) for f in sorted(fractions))
+    for noisy, fraction in ((less, min(fractions)), (more, max(fractions))):
+        assert (noisy != labels).sum() == math.floor(len(labels) * fraction + 0.5)
+        assert noisy.min() >= 0
+        assert noisy.max() < 5
+    changed = less != labels
+    np.testing.assert_array_equal(more[changed], less[changed])
+
+
+def test_every_other_class_is_equally_likely():
+    labels = np.repeat(np.arange(4), 6000)
+    noisy = with_label_noise(labels, 4, 1.0, 0)
+    for c in range(4):
+        counts = np.bincount(noisy[labels == c], minlength=4)
+        assert counts[c] == 0
+        assert np.abs(np.delete(counts, c) - 2000).max() < 5 * math.sqrt(2000 * 2 / 3)
+    chosen = with_label_noise(labels, 4, 0.5, 0) != labels
+    assert np.abs(chosen.reshape(4, 6000).sum(axis=1) - 3000).max() < 5 * math.sqrt(1500)
+
+
+def test_label_noise_leaves_points_and_test_labels_alone():
+    clean, noisy, other = (prepare("digits", label_noise=f, data_seed=s) for f, s in ((0, 0), (0.3, 0), (0.3, 1)))
+    np.testing.assert_array_equal(clean.X_train, noisy.X_train)
+    np.testing.assert_array_equal(clean.y_test, noisy.y_test)
+    assert (clean.y_train != noisy.y_train).sum() == round(0.3 * 1438)
+    assert noisy.fingerprint == clean.fingerprint
+    again = prepare("digits", data_seed=1)
+    assert not np.array_equal(noisy.y_train != clean.y_train, other.y_train != again.y_train)
+
+
+def test_two_classes_swap():
+    swapped = prepare("moons", label_noise=1.0)
+    np.testing.assert_array_equal(swapped.y_train, 1 - prepare("moons").y_train)
+
+
+def test_targets_have_no_label_noise():
+    refuses("label_noise = 0.1", "diabetes is regression", call=lambda: prepare("diabetes", label_noise=0.1))
+    assert prepare("diabetes", label_noise=0).train_samples == 354

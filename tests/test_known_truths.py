@@ -1,7 +1,8 @@
 """What theory says must come out, through whole campaigns.
 
-The intervals are derived, not fitted. With biases 0 and weights N(0, s/n) of a layer with fan-in n, the pre-activations
-for an input of mean square q are independent N(0, s q). With relu the mean square of the next layer is then q times
+The intervals are derived, not fitted. With biases 0 and weights N(0, s/n) that are not cut off, of a layer with fan-in
+n, the pre-activations for an input of mean square q are independent N(0, s q). With relu the mean square of the next
+layer is then q times
 
     F = (s / width) sum_i max(0, g_i)^2,    g_i independent standard normal.
 
@@ -43,7 +44,7 @@ def rectified(tmp_path_factory):
         steps=1,
         batch_size="full",
         grid={
-            "initializer": ["he_normal", "lecun_normal", {"name": "normal", "std": 1 / math.sqrt(WIDTH)}],
+            "initializer": ["kaiming_normal", "ntk", {"name": "normal", "std": 1 / math.sqrt(WIDTH)}],
             "seed": range(SEEDS),
         },
     )
@@ -72,7 +73,7 @@ def squares(rectified, initializer):
 
 def test_relu_with_he_normal_keeps_the_expected_squared_norm_through_twenty_layers(rectified):
     """The product of l factors has mean 1 and variance (1 + 5/width)^l - 1."""
-    kept = squares(rectified, "he_normal")
+    kept = squares(rectified, "kaiming_normal")
     ratio = kept[:, 1:] / kept[:, :1]
     assert ratio.shape == (SEEDS, DEPTH)
     for layer in range(DEPTH):
@@ -82,14 +83,14 @@ def test_relu_with_he_normal_keeps_the_expected_squared_norm_through_twenty_laye
 
 
 def test_relu_with_variance_one_over_fan_in_halves_the_squared_norm_at_each_layer(rectified):
-    halved = squares(rectified, "lecun_normal")
+    halved = squares(rectified, "ntk")
     ratio = halved[:, 1:] / halved[:, :1]
     for layer in range(DEPTH):
         deviation = math.sqrt(((1 + 5 / WIDTH) ** (layer + 1) - 1) / SEEDS)
         assert abs(ratio[:, layer].mean() * 2.0 ** (layer + 1) - 1) < SIGMAS * deviation, f"layer {layer}"
 
 
-@pytest.mark.parametrize(("initializer", "s"), [("he_normal", 2.0), ("lecun_normal", 1.0)])
+@pytest.mark.parametrize(("initializer", "s"), [("kaiming_normal", 2.0), ("ntk", 1.0)])
 def test_the_factor_of_a_single_layer_has_its_mean_and_variance(rectified, initializer, s):
     """All layers of all networks are independent draws of F: 20,480 of them pin both moments down."""
     square = squares(rectified, initializer)
@@ -106,7 +107,7 @@ def test_the_factor_of_a_single_layer_has_its_mean_and_variance(rectified, initi
 
 
 def test_initializers_of_the_same_variance_are_the_same_networks(rectified):
-    np.testing.assert_array_equal(squares(rectified, "lecun_normal"), squares(rectified, "normal"))
+    np.testing.assert_array_equal(squares(rectified, "ntk"), squares(rectified, "normal"))
 
 
 def test_half_of_the_relu_units_are_active_at_random_weights(rectified):

@@ -90,6 +90,7 @@ def test_zip_is_the_diagonal_of_the_product():
 def test_ids_depend_on_every_field():
     changes = {name: values[1] for name, values in AXES.items() if name != "learning_rate.1"}
     changes |= {"loss": "mse", "activation": "tanh", "hidden": [5, 4], "batch_size": "full", "dataset": "wine"}
+    changes |= {"batch_order": "replacement"}
     ids = [one_id()] + [one_id(**{name: value}) for name, value in changes.items()] + [one_id(campaign_seed=1)]
     assert len(set(ids)) == len(ids)
 

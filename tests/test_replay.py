@@ -112,6 +112,9 @@ def test_an_unknown_run_is_refused(done):
         {"dataset": "diabetes", "activation": "silu", "hidden": [7, 3, 2], "learning_rate": 0.02, "scaling": "minmax"},
         {"dataset": "moons(samples=50)", "activation": "elu(alpha=0.5)", "depth": 0, "batch_size": 7, "data_seed": 3},
         {"dataset": "wine", "activation": "softplus", "hidden": [17], "steps": 60, "test_fraction": 0},
+        {"loss": "cross_entropy(label_smoothing=0.2)", "label_noise": 0.3, "batch_order": "replacement"},
+        {"dataset": "linnerud", "loss": "huber(delta=0.3)", "scaling": "maxabs", "batch_order": "replacement"},
+        {"dataset": "xor(noise=0.1)", "loss": "crammer_singer(margin=0.5)", "batch_size": 31},
     ],
 )
 def test_anyone_can_replay_a_run_from_what_the_campaign_gives(fields):
@@ -121,9 +124,9 @@ def test_anyone_can_replay_a_run_from_what_the_campaign_gives(fields):
     X, y, _, _ = campaign.data()
     layers = resolved.activation * (len(resolved.widths) if len(resolved.activation) == 1 else 1)
     activations = [(c.name, c.values) for c in layers] if resolved.widths else []
-    loss = (
-        campaign.loss if campaign.loss != "auto" else ("mean_squared_error" if y.ndim == 2 else "softmax_cross_entropy")
-    )
+    loss = "mean_squared_error" if y.ndim == 2 else "softmax_cross_entropy"
+    if campaign.loss != "auto":
+        loss = campaign.loss.name, campaign.loss.values
     weights, losses = naive.train(
         campaign.initial_weights(run_id),
         X,

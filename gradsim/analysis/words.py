@@ -96,7 +96,7 @@ def value(x: Any) -> str:
 
 def axis_value(axis: str, x: Any) -> str:
     """One coordinate in a sentence: "relu", "learning rate 0.1", "learning rate 0.1 in layer 0", "depth 5"."""
-    if axis in ("activation", "initializer", "optimizer", "dataset", "dtype"):
+    if axis in ("activation", "initializer", "optimizer", "schedule", "dataset", "dtype"):
         return value(x)
     head, _, tail = axis.partition(".")
     if tail.isdigit():

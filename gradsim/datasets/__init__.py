@@ -7,7 +7,7 @@ this loads nothing but NumPy: scikit-learn (1.6 s, 90 MB) and pyarrow come in on
 from __future__ import annotations
 
 from gradsim.datasets.checks import MAX_BYTES, MAX_FEATURES, MAX_MAGNITUDE, TASKS
-from gradsim.datasets.loading import SCALINGS, load, prepare
+from gradsim.datasets.loading import SCALINGS, check_label_noise, load, prepare
 from gradsim.datasets.registry import DATASETS, check_parameters
 from gradsim.datasets.spec import REQUIRED, Dataset, DatasetSpec, RawData, fingerprint
 from gradsim.datasets.split import split_indices
@@ -24,6 +24,7 @@ __all__ = [
     "Dataset",
     "DatasetSpec",
     "RawData",
+    "check_label_noise",
     "check_parameters",
     "fingerprint",
     "load",

@@ -49,8 +49,16 @@ def _arrays(seed: int, X: Any, y: Any, target: str | None, task: str, stored: st
         return _frame(X, y, target, task)
     if target is not None:
         raise UsageError(f"arrays: target = {short(target)} names a column of a DataFrame, but X is an array; give y")
-    X = _matrix(X)
-    return _with_y(X, tuple(f"x{i}" for i in range(X.shape[1])), y, task)
+    return from_arrays("arrays", X, y, task)
+
+
+def from_arrays(source: str, X: Any, y: Any, task: str) -> RawData:
+    """Raw data of anything array-like: X [samples, features] and y [samples] or [samples, targets].
+
+    Raises UsageError, beginning with the source, where they cannot be trained on.
+    """
+    X = _matrix(source, X)
+    return _with_y(source, X, tuple(f"x{i}" for i in range(X.shape[1])), y, task)
 
 
 def _stored(path: Path, task: str) -> RawData:
@@ -60,53 +68,53 @@ def _stored(path: Path, task: str) -> RawData:
     return raw
 
 
-def _matrix(given: Any) -> np.ndarray:
+def _matrix(source: str, given: Any) -> np.ndarray:
     """X as float64 [samples, features], a copy."""
-    X = _array("X", given)
+    X = _array(source, "X", given)
     if X.ndim != 2 or X.shape[1] == 0:
-        raise UsageError(f"arrays: X has shape {X.shape}; [samples, features] is needed")
-    check_samples("arrays", len(X))
+        raise UsageError(f"{source}: X has shape {X.shape}; [samples, features] is needed")
+    check_samples(source, len(X))
     if X.dtype.kind not in "biuf":
-        raise UsageError(f"arrays: X has dtype {X.dtype}; real numbers are needed")
-    check_size("arrays", *X.shape)
+        raise UsageError(f"{source}: X has dtype {X.dtype}; real numbers are needed")
+    check_size(source, *X.shape)
     with np.errstate(over="ignore"):  # a long double may become inf, which is then refused by name
         X = np.array(X, dtype=np.float64, order="C")
-    check_finite("arrays", X, [f"x{i}" for i in range(X.shape[1])], "feature")
+    check_finite(source, X, [f"x{i}" for i in range(X.shape[1])], "feature")
     return X
 
 
-def _array(name: str, given: Any) -> np.ndarray:
+def _array(source: str, name: str, given: Any) -> np.ndarray:
     if np.ma.is_masked(given):
-        raise UsageError(f"arrays: {name} has masked elements; every element needs a value")
+        raise UsageError(f"{source}: {name} has masked elements; every element needs a value")
     try:
         return np.asarray(given)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"arrays: {name} is no array: {one_line(error)}") from None
+        raise UsageError(f"{source}: {name} is no array: {one_line(error)}") from None
 
 
-def _with_y(X: np.ndarray, feature_names: tuple[str, ...], given: Any, task: str) -> RawData:
+def _with_y(source: str, X: np.ndarray, feature_names: tuple[str, ...], given: Any, task: str) -> RawData:
     import pyarrow as pa
 
     if given is None:
-        raise UsageError("arrays: y is missing; give y, or a DataFrame with the name of its target")
-    y = _array("y", given)
+        raise UsageError(f"{source}: y is missing; give y, or a DataFrame with the name of its target")
+    y = _array(source, "y", given)
     if y.ndim not in (1, 2) or y.size == 0 or len(y) != len(X):
-        raise UsageError(f"arrays: y has shape {y.shape} and X {X.shape}; y needs one row per row of X")
+        raise UsageError(f"{source}: y has shape {y.shape} and X {X.shape}; y needs one row per row of X")
     text = y.dtype.kind in "UT" or (y.dtype.kind == "O" and all(isinstance(v, str) for v in y.flat))
     if not text and y.dtype.kind not in "biuf":
-        raise UsageError(f"arrays: y has dtype {y.dtype}; real numbers, booleans or text are needed")
+        raise UsageError(f"{source}: y has dtype {y.dtype}; real numbers, booleans or text are needed")
     if y.ndim == 1 or y.shape[1] == 1:
         values = y.ravel().astype(object) if text else y.ravel()
         column = pa.chunked_array([pa.array(values, type=pa.large_string() if text else None)])
-        y, task, class_names = column_target("arrays", "y", column, task)
-        return described("arrays", X, y, task, feature_names, class_names)
+        y, task, class_names = column_target(source, "y", column, task)
+        return described(source, X, y, task, feature_names, class_names)
     if text or task == "classification":
-        raise UsageError(f"arrays: y has shape {y.shape}; classes need shape ({len(X)},)")
+        raise UsageError(f"{source}: y has shape {y.shape}; classes need shape ({len(X)},)")
     y = np.array(y, dtype=np.float64, order="C")
-    check_finite("arrays", y, [f"y{i}" for i in range(y.shape[1])], "target")
+    check_finite(source, y, [f"y{i}" for i in range(y.shape[1])], "target")
     if (y == y[0]).all():
-        raise UsageError("arrays: y is the same in every row; it must vary")
-    return described("arrays", X, y, "regression", feature_names, ())
+        raise UsageError(f"{source}: y is the same in every row; it must vary")
+    return described(source, X, y, "regression", feature_names, ())
 
 
 def _frame(frame: pd.DataFrame, y: Any, target: str | None, task: str) -> RawData:
@@ -122,7 +130,7 @@ def _frame(frame: pd.DataFrame, y: Any, target: str | None, task: str) -> RawDat
     pairs = zip(names, columns, strict=True)
     X = np.column_stack([column_numbers("arrays", name, column, "feature") for name, column in pairs])
     check_finite("arrays", X, names, "feature")
-    return _with_y(np.ascontiguousarray(X), tuple(names), y, task)
+    return _with_y("arrays", np.ascontiguousarray(X), tuple(names), y, task)
 
 
 def _arrow_column(series: pd.Series) -> pa.ChunkedArray:

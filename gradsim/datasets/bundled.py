@@ -52,7 +52,7 @@ def _fetch_sklearn(name: str) -> RawData:
     X = np.ascontiguousarray(bunch.data, dtype=np.float64)
     names = tuple(str(n) for n in bunch.feature_names)
     if task == "regression":
-        return RawData(X, np.asarray(bunch.target, np.float64)[:, None], task, names, (), description)
+        return RawData(X, np.asarray(bunch.target, np.float64).reshape(len(X), -1), task, names, (), description)
     classes = tuple(str(c) for c in bunch.target_names)
     return RawData(X, np.asarray(bunch.target, np.int64), task, names, classes, description)
 
@@ -78,6 +78,10 @@ _SETS = {
     "diabetes": (
         "regression",
         "442 diabetes patients by 10 baseline measurements, progression after a year (Efron et al. 2004).",
+    ),
+    "linnerud": (
+        "regression",
+        "20 men by chin-ups, sit-ups and jumps; weight, waist and pulse, 3 targets (Tenenhaus 1998).",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The set "file": a user's CSV or Parquet file, as columns."""
+"""The set "file": a user's CSV or Parquet file, as columns, or two arrays of an .npz file."""
 
 from __future__ import annotations
 
@@ -12,23 +12,33 @@ from typing import TYPE_CHECKING, Any
 
 from gradsim.datasets.checks import check_path, check_size, check_task, one_line
 from gradsim.datasets.columns import NUMBER, check_names, from_columns
+from gradsim.datasets.npz import read_npz
 from gradsim.datasets.spec import REQUIRED, DatasetSpec, RawData
 from gradsim.errors import UsageError, short
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SUFFIXES = (".csv", ".parquet", ".npz")
 
-def _check(path: str | os.PathLike[str], target: str | None, task: str) -> None:
+
+def _check(path: str | os.PathLike[str], features: str | None, target: str | None, task: str) -> None:
     check_path("data set 'file': path", path)
     check_task(os.fspath(path), task)
+    if features is not None and not str(path).lower().endswith(".npz"):
+        raise UsageError(
+            f"{os.fspath(path)}: features = {short(features)} names an array of an .npz file; of other files every "
+            "column but the target is a feature"
+        )
 
 
-def _file(seed: int, path: str | os.PathLike[str], target: str | None, task: str) -> RawData:
+def _file(seed: int, path: str | os.PathLike[str], features: str | None, target: str | None, task: str) -> RawData:
     source = os.fspath(path)
     file = Path(os.path.expanduser(source))
     try:
         _check_file(source, file)
+        if file.suffix.lower() == ".npz":
+            return read_npz(source, file, features, target, task)
         reader = _read_csv if file.suffix.lower() == ".csv" else _read_parquet
         names, columns = reader(source, file, target)
     except OSError as error:
@@ -38,15 +48,15 @@ def _file(seed: int, path: str | os.PathLike[str], target: str | None, task: str
 
 def _check_file(source: str, file: Path) -> None:
     if file.is_dir():
-        raise UsageError(f"{source}: is a directory; a .csv or .parquet file is needed")
+        raise UsageError(f"{source}: is a directory; a .csv, .parquet or .npz file is needed")
     if not file.exists():
         siblings = os.listdir(file.parent) if file.parent.is_dir() else []
-        near = difflib.get_close_matches(file.name, [s for s in siblings if s.lower().endswith((".csv", ".parquet"))])
+        near = difflib.get_close_matches(file.name, [s for s in siblings if s.lower().endswith(SUFFIXES)])
         raise UsageError(f"{source}: no such file" + (f"; did you mean {near[0]!r}?" if near else ""))
     if not file.is_file():
-        raise UsageError(f"{source}: is not a regular file; a .csv or .parquet file is needed")
-    if file.suffix.lower() not in (".csv", ".parquet"):
-        raise UsageError(f"{source}: suffix {short(file.suffix)} is not known; allowed: .csv, .parquet")
+        raise UsageError(f"{source}: is not a regular file; a .csv, .parquet or .npz file is needed")
+    if file.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{source}: suffix {short(file.suffix)} is not known; allowed: {', '.join(SUFFIXES)}")
     if file.stat().st_size == 0:
         raise UsageError(f"{source}: the file is empty")
 
@@ -151,10 +161,10 @@ SPECS = (
         name="file",
         task="auto",
         real=True,
-        description="A user's CSV or Parquet file, up to 4 GB in memory; the last column is the target "
-        "unless one is named.",
+        description="A user's CSV, Parquet or .npz file, up to 4 GB in memory; the last column is the target unless "
+        "one is named; of an .npz file arrays X and y, or those named by features and target.",
         load=_file,
-        parameters=MappingProxyType({"path": REQUIRED, "target": None, "task": "auto"}),
+        parameters=MappingProxyType({"path": REQUIRED, "features": None, "target": None, "task": "auto"}),
         check=_check,
     ),
 )

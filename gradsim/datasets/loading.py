@@ -10,10 +10,10 @@ import numpy as np
 from gradsim.datasets.checks import bounded
 from gradsim.datasets.registry import DATASETS, check_parameters
 from gradsim.datasets.spec import Dataset, RawData, fingerprint
-from gradsim.datasets.split import fit_scaling, split_indices
+from gradsim.datasets.split import fit_scaling, split_indices, with_label_noise
 from gradsim.errors import UsageError, did_you_mean, short
 
-SCALINGS = ("standard", "minmax", "none")
+SCALINGS = ("standard", "minmax", "maxabs", "none")
 
 
 def load(name: str, params: Mapping[str, object] | None = None, data_seed: int = 0) -> RawData:
@@ -33,24 +33,31 @@ def prepare(
     *,
     scaling: str = "standard",
     test_fraction: float = 0.2,
+    label_noise: float = 0.0,
     data_seed: int = 0,
 ) -> Dataset:
     """The set `name`, split into training and test rows by `data_seed` and scaled; the same on every call.
 
     Scaling is fitted on the training rows alone: "standard" gives x -> (x - mean) / std with the population
-    standard deviation, "minmax" x -> (x - min) / (max - min), "none" leaves x. A feature that is constant in
-    training is divided by 1. Regression targets are standardized, y -> (y - mean) / std over the training
-    rows, under "standard" and "minmax" alike, and keep their units under "none"; R2 is the same in either.
-    Splitting: see `split_indices`. Raises UsageError as `load` does, and for an unknown scaling or a fraction
-    outside [0, 1).
+    standard deviation, "minmax" x -> (x - min) / (max - min), "maxabs" x -> x / max abs(x), "none" leaves x.
+    A feature that is constant in training is divided by 1, under "maxabs" only where it is 0. Regression
+    targets are standardized, y -> (y - mean) / std over the training rows, under all but "none", which keeps
+    their units; R2 is the same in either. Splitting: see `split_indices`. `label_noise` is the fraction of
+    training labels that are replaced by another class, see `with_label_noise`; test labels are left alone.
+    Raises UsageError as `load` does, and for an unknown scaling, a test fraction outside [0, 1), and label
+    noise outside [0, 1] or on data without classes.
     """
     if scaling not in SCALINGS:
         raise UsageError(f"scaling = {short(scaling)}{did_you_mean(scaling, SCALINGS)}")
     fraction = bounded("test_fraction", test_fraction, float, 0, math.nextafter(1, 0))
+    noise = bounded("label_noise", label_noise, float, 0, 1)
     raw = load(name, params, data_seed)
+    check_label_noise(noise, name, raw.task)
     labels = raw.y if raw.task == "classification" else None
     train, test = split_indices(len(raw.X), labels, fraction, data_seed)
     X_train, X_test, y_train, y_test = raw.X[train], raw.X[test], raw.y[train], raw.y[test]
+    if noise > 0:
+        y_train = with_label_noise(y_train, len(raw.class_names), noise, data_seed)
     if scaling != "none":
         center, scale = fit_scaling(X_train, scaling)
         X_train, X_test = (X_train - center) / scale, (X_test - center) / scale
@@ -71,3 +78,9 @@ def prepare(
         scaling=scaling,
         fingerprint=fingerprint(raw),
     )
+
+
+def check_label_noise(label_noise: float, name: str, task: str) -> None:
+    """Refuse label noise on data that have no classes; task: "auto" where that is not yet known."""
+    if label_noise > 0 and task == "regression":
+        raise UsageError(f"label_noise = {label_noise:g}: {name} is regression and has no labels; allowed: 0")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gradsim.datasets import arrays, bundled, files, synthetic
+from gradsim.datasets import arrays, bundled, files, functions, synthetic
 from gradsim.datasets.checks import bounded
 from gradsim.datasets.spec import REQUIRED, DatasetSpec
 from gradsim.errors import UsageError, did_you_mean, short
 
-_SPECS = (*bundled.SPECS, *synthetic.SPECS, *files.SPECS, *arrays.SPECS)
+_SPECS = (*bundled.SPECS, *synthetic.SPECS, *functions.SPECS, *files.SPECS, *arrays.SPECS)
 DATASETS: Mapping[str, DatasetSpec] = MappingProxyType({spec.name: spec for spec in _SPECS})
 
 
@@ -41,6 +41,6 @@ def check_parameters(name: str, params: Mapping[str, object] | None = None) -> d
 def _spec(name: str) -> DatasetSpec:
     if isinstance(name, str) and name in DATASETS:
         return DATASETS[name]
-    if isinstance(name, str) and name.lower().endswith((".csv", ".parquet")):
+    if isinstance(name, str) and name.lower().endswith((".csv", ".parquet", ".npz")):
         raise UsageError(f'unknown data set {short(name)}; a file is given as the set "file" with its path')
     raise UsageError(f"unknown data set {short(name)}{did_you_mean(name, DATASETS)}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# Streams keep the split and the generated points independent under one data seed.
-SPLIT_STREAM, POINTS_STREAM = 1, 2
+# Streams keep the split, the generated points and the replaced labels independent under one data seed.
+SPLIT_STREAM, POINTS_STREAM, LABELS_STREAM = 1, 2, 3
 
 
 def philox(stream: int, data_seed: int) -> np.random.Philox:

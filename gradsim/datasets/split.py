@@ -1,4 +1,4 @@
-"""Rows for training and rows for testing, by seed, and the scaling that is fitted on the former alone."""
+"""Rows for training and rows for testing, by seed; the scaling that is fitted on the former, and their label noise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gradsim.datasets.seeding import SPLIT_STREAM, philox
+from gradsim.datasets.seeding import LABELS_STREAM, SPLIT_STREAM, philox
 
 
 def split_indices(
@@ -47,6 +47,10 @@ def _largest_remainder(counts: np.ndarray, fraction: float) -> np.ndarray:
 def fit_scaling(values: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
     """Per column, what to subtract and what to divide by."""
     low, high = values.min(axis=0), values.max(axis=0)
+    if scaling == "maxabs":
+        # A constant stays what it is, plus or minus 1: zeros keep their meaning, and nothing is moved.
+        scale = np.maximum(np.abs(low), np.abs(high))
+        return np.zeros_like(low), np.where(scale < 1e-200, 1.0, scale)
     if scaling == "minmax":
         center, scale = low, high - low
     else:
@@ -55,3 +59,18 @@ def fit_scaling(values: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarra
     # ulp would make noise of a constant. The other bound keeps test rows from overflowing on a tiny spread.
     constant = (low == high) | (scale < 1e-200)
     return np.where(constant, low, center), np.where(constant, 1.0, scale)
+
+
+def with_label_noise(labels: np.ndarray, classes: int, fraction: float, data_seed: int) -> np.ndarray:
+    """The labels with round(n * fraction) of them replaced by another class, each other class equally likely.
+
+    Which ones, and by what, is drawn by (n, classes, seed) alone: those of a smaller fraction are among those of a
+    larger one.
+    """
+    n = len(labels)
+    words = philox(LABELS_STREAM, data_seed).random_raw(2 * n)
+    chosen = np.argsort(words[:n], kind="stable")[: math.floor(n * fraction + 0.5)]
+    shift = 1 + (words[n:] % np.uint64(classes - 1)).astype(np.int64)
+    out = labels.copy()
+    out[chosen] = (labels[chosen] + shift[chosen]) % classes
+    return out

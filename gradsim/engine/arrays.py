@@ -13,6 +13,8 @@ from gradsim.activations import get
 from gradsim.engine.network import Architecture, lanes_array
 from gradsim.engine.train import Networks, Samples, Task, saturation_limits
 from gradsim.lanes import LANES, aligned_empty
+from gradsim.losses import LOSSES
+from gradsim.optimizers import OPTIMIZERS
 
 # Chunks a thread: enough that threads finish together.
 CHUNKS = 4
@@ -98,12 +100,24 @@ def _networks(task: Task, weights: Sequence[tuple[np.ndarray, np.ndarray]], rate
     lanes = lanes_array(flat, dtype)
     stored = aligned_empty((len(lanes), lanes.shape[1] * lanes.shape[2]), dtype)
     stored[...] = lanes.reshape(len(lanes), -1)
-    numbers = lanes_array(np.repeat(np.asarray(rates, dtype)[:, None], architecture.depth, axis=1), dtype)
+    given = np.zeros((n, architecture.depth, 1 + len(OPTIMIZERS[task.optimizer].parameters)), dtype)
+    given[:, :, 0] = np.asarray(rates, dtype)[:, None]
+    numbers = lanes_array(given, dtype)
+    numbers = numbers.reshape(*numbers.shape[:2], -1)
     values = [v for a in architecture.activations for v in a.parameter_vector()] or [0.0]
     parameters = np.tile(np.repeat(np.array(values, dtype), LANES[dtype]), (len(lanes), 1))
     limits = np.zeros((len(lanes), len(architecture.activations), LANES[dtype]))
     seeds = np.arange(len(lanes) * LANES[dtype], dtype=np.uint64).reshape(len(lanes), -1).view(np.float64)
-    return Networks(stored, parameters, numbers, saturation_limits(limits, limits, dtype), seeds)
+    own = np.array(list(LOSSES[task.loss].defaults.values()) or [0.0], dtype)
+    return Networks(
+        stored,
+        parameters,
+        numbers,
+        saturation_limits(limits, limits, dtype),
+        seeds,
+        np.empty((len(lanes), 0), dtype),
+        np.tile(np.repeat(own, LANES[dtype]), (len(lanes), 1)),
+    )
 
 
 def _part(networks: Networks, first: int, last: int) -> Networks:

@@ -14,13 +14,15 @@ import numpy as np
 from gradsim import jit
 from gradsim.engine.network import Group, clear, copy, deltas_before, forward, gradient
 from gradsim.engine.probe import UPDATE, WEIGHT, mean_square, probe
-from gradsim.lanes import count_true, lane_count, load, load_wide, pointer, spread, sqrt, store, where, widen
+from gradsim.lanes import count_true, lane_count, load, load_wide, narrow, pointer, spread, sqrt, store, where, widen
 from gradsim.losses import call_loss
-from gradsim.optimizers import call_optimizer
+from gradsim.optimizers import CLIP_NORM, CLIP_VALUE, call_optimizer
 
 # Fields of a run's final evaluation, in the order of `Records.final`.
-FINAL = ("test_loss", "train_hits", "test_hits")
-_TEST_LOSS, _TRAIN_HITS, _TEST_HITS = range(len(FINAL))
+FINAL = ("test_loss", "train_hits", "test_hits", "train_squares", "test_squares")
+_TEST_LOSS, _TRAIN_HITS, _TEST_HITS, _TRAIN_SQUARES, _TEST_SQUARES = range(len(FINAL))
+# PyTorch's, in clipping by length.
+CLIP_EPSILON = 1e-6
 
 
 @jit.device
@@ -52,11 +54,25 @@ def _count_hits(outputs, labels, rows, units, hits):
 
 
 @jit.device
+def _add_squares(outputs, targets, rows, units, squares):
+    """Add the mean over outputs of the squared errors of each row."""
+    size = lane_count(outputs)
+    for row in range(rows):
+        lost = spread(0, outputs)
+        for unit in range(units):
+            error = load(outputs, (row * units + unit) * size) - targets[row * units + unit]
+            lost = lost + error * error
+        store(squares, 0, load_wide(squares, 0, lost) + widen(lost) / units)
+
+
+@jit.device
 def _evaluate(layers, group, settings, samples, count, work):
-    """The sum of all samples' losses into work.total; right predictions into work.hits where there are classes."""
+    """The sum of all samples' losses into work.total; right predictions into work.hits where there are classes, else
+    squared errors into work.squares."""
     features, units = layers[0].fan_in, layers[layers.size - 1].fan_out
     clear(work.total, 0, work.total.size)
     clear(work.hits, 0, work.hits.size)
+    clear(work.squares, 0, work.squares.size)
     start = 0
     while start < count:
         rows = min(settings.capacity, count - start)
@@ -67,7 +83,9 @@ def _evaluate(layers, group, settings, samples, count, work):
         forward(layers, group, data, z, h, work.slope, work.delta, rows, capacity, False, 0, -1, 0)
         if settings.classes > 0:
             _count_hits(work.delta, labels, rows, units, work.hits)
-        call_loss(settings.loss, pointer(work.delta, 0), labels, targets, rows, units, 1.0, work.total)
+        elif targets.size > 0:
+            _add_squares(work.delta, targets, rows, units, work.squares)
+        call_loss(settings.loss, pointer(work.delta, 0), labels, targets, group.loss, rows, units, 1.0, work.total)
         start += rows
 
 
@@ -94,18 +112,55 @@ def _backward(layers, group, settings, data, rows, add, work):
 
 
 @jit.device
-def _update(layers, weights, numbers, settings, work, step, measure):
+def _clip(grad, numbers, settings, norm):
+    """Clip the gradient by value and by length, as the lanes say; the length that it has then, into `norm`."""
+    size = lane_count(grad)
+    if settings.clips_value:
+        most = load(numbers, CLIP_VALUE * size)
+        for i in range(0, grad.size, size):
+            g = load(grad, i)
+            cut = where(g > most, most, where(g < -most, -most, g))
+            store(grad, i, where(most > 0, cut, g))
+    if settings.by_length or settings.clips_norm:
+        length = sqrt(mean_square(grad, 0, grad.size // size) * (grad.size // size))
+        if settings.clips_norm:
+            most = widen(load(numbers, CLIP_NORM * size))
+            factor = most / (length + CLIP_EPSILON)
+            factor = where((most > 0) & (factor < 1), factor, 1)
+            # A gradient that is not finite stays so.
+            scale = narrow(where(length == length, factor, length), load(grad, 0))
+            for i in range(0, grad.size, size):
+                store(grad, i, load(grad, i) * scale)
+            length = length * factor
+        store(norm, 0, narrow(length, load(grad, 0)))
+
+
+@jit.device
+def _scaled_rate(numbers, factors, step, out):
+    """The numbers of a layer, the learning rate times the schedule's factor."""
+    size = lane_count(out)
+    copy(numbers, 0, out, 0, numbers.size)
+    if factors.size:
+        store(out, 0, load(out, 0) * load(factors, step * size))
+
+
+@jit.device
+def _update(layers, weights, numbers, factors, settings, work, step, measure):
     """One optimizer step on every layer; `measure`: also the mean square change of W, into work.change."""
     size = lane_count(weights)
+    _clip(work.grad, numbers[0], settings, work.norm)
     for i in range(layers.size):
         layer = layers[i]
         first, count = layer.weights * size, layer.fan_in * layer.fan_out
         if measure:
             copy(weights, first, work.old, 0, count * size)
-        # Biases and learned parameters follow the weights: one call updates all.
+        _scaled_rate(numbers[i], factors, step, work.numbers)
+        # Biases and learned parameters follow the weights: one call updates all; learned parameters do not decay.
         at_state = first if settings.states > 0 else 0
         w, g, s = pointer(weights, first), pointer(work.grad, first), pointer(work.state, at_state)
-        call_optimizer(settings.optimizer, w, g, s, work.grad.size, layer.trained, pointer(numbers[i], 0), step)
+        decayed = layer.learned - layer.weights if layer.learned >= 0 else layer.trained
+        given, norm = pointer(work.numbers, 0), pointer(work.norm, 0)
+        call_optimizer(settings.optimizer, w, g, s, work.grad.size, layer.trained, decayed, given, norm, step)
         if measure:
             for k in range(0, count * size, size):
                 store(work.old, k, load(weights, first + k) - load(work.old, k))
@@ -142,7 +197,7 @@ def _step(layers, group, settings, train, rows, step, work):
         seed = settings.campaign_seed
         forward(layers, group, data, z, h, work.slope, work.delta, piece, capacity, True, seed, step, start)
         batch = float(settings.batch)
-        call_loss(settings.loss, pointer(work.delta, 0), labels, targets, piece, outputs, batch, work.total)
+        call_loss(settings.loss, pointer(work.delta, 0), labels, targets, group.loss, piece, outputs, batch, work.total)
         _backward(layers, group, settings, data, piece, start > 0, work)
         start += piece
 
@@ -153,7 +208,7 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
     s = settings[0]
     for g in range(groups):
         weights, numbers, saturation = networks.weights[g], networks.numbers[g], networks.saturation[g]
-        group = Group(weights, networks.parameters[g], networks.seeds[g], work.drawn)
+        group = Group(weights, networks.parameters[g], networks.seeds[g], work.drawn, networks.loss[g])
         clear(work.state, 0, work.state.size)
         check = 0
         for step in range(s.steps + 1):
@@ -181,14 +236,16 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
             if count_true(lost - lost == 0) == 0:
                 break
             measure = s.statistics != 0 and (at_checkpoint or step == s.steps - 1)
-            _update(layers, weights, numbers, s, work, step, measure)
+            _update(layers, weights, numbers, networks.factors[g], s, work, step, measure)
             if at_checkpoint and s.statistics:
                 _record_change(layers, records.statistics[g, check - 1], work, weights)
         if check > 0 and check == checkpoints.size:
             # The last checkpoint has just been evaluated on the training data.
             _mean(work.hits, s.train_samples, records.final[g, _TRAIN_HITS])
+            _mean(work.squares, s.train_samples, records.final[g, _TRAIN_SQUARES])
             if s.test_samples > 0:
                 _evaluate(layers, group, s, test, s.test_samples, work)
                 _mean(work.total, s.test_samples, records.final[g, _TEST_LOSS])
                 _mean(work.hits, s.test_samples, records.final[g, _TEST_HITS])
+                _mean(work.squares, s.test_samples, records.final[g, _TEST_SQUARES])
     return True

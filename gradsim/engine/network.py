@@ -48,12 +48,13 @@ LAYER = np.dtype(
 
 class Group(NamedTuple):
     """What one group's networks differ in, as kernels take it: what is trained, the activations' parameters as they
-    are without training, the bits of the seeds [halves, 8] and scratch for random parameters."""
+    are without training, the bits of the seeds [halves, 8], scratch for random parameters, and the loss's numbers."""
 
     trained: np.ndarray
     parameters: np.ndarray
     seeds: np.ndarray
     drawn: np.ndarray
+    loss: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)

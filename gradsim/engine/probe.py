@@ -252,7 +252,7 @@ def probe(layers, group, saturation, loss, samples, rows, work, capacity, out):
         last = layers.size - 1
         _signal(layers[last], delta, 0, delta, 0, piece, out[last], weights, begin)
         labels, targets = samples.labels[start:], samples.targets[start * units :]
-        call_loss(loss, pointer(delta, 0), labels, targets, piece, units, float(rows), work.total)
+        call_loss(loss, pointer(delta, 0), labels, targets, group.loss, piece, units, float(rows), work.total)
         for i in range(layers.size - 1, -1, -1):
             layer = layers[i]
             before = layers[i - 1].h if i > 0 else -1

@@ -15,6 +15,9 @@ from gradsim.lanes import bits, cos_sin_turns, from_bits, lane_count, load, log,
 
 # What a stream is drawn for: two uses never share numbers.
 STREAM_WEIGHTS, STREAM_BIASES, STREAM_BATCHES, STREAM_NOISE = 0, 1, 2, 3
+STREAM_DRAWS = 32
+# Words of a part of a stream when many are drawn: few enough that their eightfold copies need little memory.
+_DRAWS_A_PART = 1 << 16
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -124,3 +127,10 @@ def random_words(campaign_seed: int, seed: int, stream: int, part: int, count: i
 def permutation(campaign_seed: int, seed: int, stream: int, part: int, size: int) -> np.ndarray:
     """A random order of range(size), int64: the indices sorted by their random words."""
     return np.argsort(random_words(campaign_seed, seed, stream, part, size), kind="stable")
+
+
+def draws(campaign_seed: int, seed: int, stream: int, count: int, size: int) -> np.ndarray:
+    """int64 [count]: numbers of range(size), drawn with replacement; the first ones do not depend on the count."""
+    parts = range(-(-count // _DRAWS_A_PART))
+    words = [random_words(campaign_seed, seed, stream, part, _DRAWS_A_PART) for part in parts]
+    return (np.concatenate(words)[:count] % np.uint64(size)).astype(np.int64)

@@ -15,7 +15,7 @@ from gradsim.engine.network import Architecture
 from gradsim.engine.probe import SATURATED_SHARE, STATISTICS
 from gradsim.lanes import LANES, aligned_empty
 from gradsim.losses import LOSSES
-from gradsim.optimizers import OPTIMIZERS
+from gradsim.optimizers import CLIP_NORM, CLIP_VALUE, OPTIMIZERS
 
 # Rows that go through a network at a time: enough to amortize a call, few enough that activations stay in the cache.
 LEAST_ROWS, MOST_ROWS = 64, 128
@@ -32,13 +32,16 @@ class Samples(NamedTuple):
 class Networks(NamedTuple):
     """What a group's networks differ in, lanes last: what is trained [groups, P * L], activation parameters
     [groups, A * L], optimizer numbers [groups, layers, K * L], saturation (threshold, center) [groups, hidden, 2 * L],
-    seeds [groups, L] (the bits of uint64 as float64)."""
+    seeds [groups, L] (the bits of uint64 as float64), factors of the learning rate [groups, steps * L] or [groups, 0],
+    the loss's numbers [groups, at least 1 * L]."""
 
     weights: np.ndarray
     parameters: np.ndarray
     numbers: np.ndarray
     saturation: np.ndarray
     seeds: np.ndarray
+    factors: np.ndarray
+    loss: np.ndarray
 
 
 class Records(NamedTuple):
@@ -66,9 +69,12 @@ class Work(NamedTuple):
     old: np.ndarray
     steepest: np.ndarray
     drawn: np.ndarray
+    numbers: np.ndarray
+    norm: np.ndarray
     change: np.ndarray
     total: np.ndarray
     hits: np.ndarray
+    squares: np.ndarray
     batch: Samples
 
 
@@ -87,6 +93,9 @@ SETTINGS = np.dtype(
         ("statistics", np.int64),  # whether to probe
         ("keeps_z", np.int64),  # whether pre-activations are needed to go back
         ("campaign_seed", np.int64),
+        ("by_length", np.int64),  # whether the optimizer needs the gradient's length
+        ("clips_norm", np.int64),  # whether any network clips
+        ("clips_value", np.int64),
     ]
 )
 
@@ -124,7 +133,9 @@ class Task:
     def capacity(self) -> int:
         return min(max(self.batch, LEAST_ROWS), MOST_ROWS, self.train_samples)
 
-    def settings(self) -> np.ndarray:
+    def settings(self, networks: Networks) -> np.ndarray:
+        """The SETTINGS record."""
+        numbers = networks.numbers.reshape(*networks.numbers.shape[:2], -1, LANES[self.dtype])
         optimizer = OPTIMIZERS[self.optimizer]
         record = np.zeros(1, SETTINGS)
         record[0] = (
@@ -141,6 +152,9 @@ class Task:
             self.statistics,
             self.architecture.has_backward,
             self.campaign_seed,
+            optimizer.by_length,
+            (numbers[:, 0, CLIP_NORM] > 0).any(),
+            (numbers[:, 0, CLIP_VALUE] > 0).any(),
         )
         return record
 
@@ -166,6 +180,8 @@ class Task:
             "old": max(m * n for m, n in architecture.shapes) * size,
             "steepest": z * size,
             "drawn": rows * sum(drawn),
+            "numbers": (1 + len(OPTIMIZERS[self.optimizer].parameters)) * size,
+            "norm": size,
         }
         gathered = self.batches.shape[1]
         batch = Samples(
@@ -179,6 +195,7 @@ class Task:
             change=aligned_empty(self.architecture.depth * size, np.float64),
             total=aligned_empty(size, np.float64),
             hits=aligned_empty(size, np.float64),
+            squares=aligned_empty(size, np.float64),
             batch=batch,
         )
 
@@ -203,7 +220,7 @@ class Task:
 
     def run(self, networks: Networks, records: Records, work: Work, stop: np.ndarray) -> bool:
         """Train all groups of `networks` in place; False where `stop[0]` was set meanwhile."""
-        layers, settings = self.architecture.layers(self.dtype), self.settings()
+        layers, settings = self.architecture.layers(self.dtype), self.settings(networks)
         return train_groups(
             len(networks.weights),
             layers,

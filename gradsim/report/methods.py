@@ -110,8 +110,8 @@ def _seeds(values: pd.Series) -> str:
 
 
 _SETTINGS = (
-    *("dataset", "scaling", "hidden", "activation", "initializer", "bias", "bias_initializer"),
-    *("loss", "optimizer", "learning_rate", "batch_size", "steps", "dtype"),
+    *("dataset", "scaling", "label_noise", "hidden", "activation", "initializer", "bias", "bias_initializer"),
+    *("loss", "optimizer", "learning_rate", "schedule", "batch_size", "batch_order", "steps", "dtype"),
 )
 
 

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 
 from gradsim.analysis.intervals import bootstrap_interval
-from gradsim.choices import Choice
-from gradsim.cohort import Cohort, architecture_of, cohort_of
+from gradsim.cohort import Cohort, architecture_of, cohort_of, loss_for
 from gradsim.fields import RunFields
-from gradsim.initializers import INITIALIZERS
 from gradsim.lanes import LANES, aligned_empty
 from gradsim.losses import LOSSES
+from gradsim.starts import layer_moments
 from gradsim.storage import setting_columns
-from gradsim.theory.layers import COLUMNS, MOST_SAMPLES, Deltas, Incoming, Layer, layer_statistics, moments_of
+from gradsim.theory.layers import COLUMNS, MOST_SAMPLES, Deltas, Incoming, Layer, layer_statistics
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 FIELDS = (
     "dataset",
     "scaling",
+    "label_noise",
     "test_fraction",
     "data_seed",
     "depth",
@@ -81,7 +81,9 @@ def _representatives(plan, chosen: list[int]) -> list[int]:
 def _statistics(campaign: Campaign, settings: RunFields) -> pd.DataFrame:
     cohort = cohort_of(campaign, settings)
     X = cohort.data.X_train[: cohort.task.probe_samples].astype(settings.dtype).astype(float)[:MOST_SAMPLES]
-    frame = layer_statistics(_layers(cohort, settings), Incoming.from_data(X), _deltas(cohort, len(X)), settings.dtype)
+    frame = layer_statistics(
+        _layers(cohort, settings), Incoming.from_data(X), _deltas(cohort, settings, len(X)), settings.dtype
+    )
     # Gradients are sums over the probe set of deltas that are divided by its size.
     frame["delta_rms"] *= len(X) / cohort.task.probe_samples
     return frame
@@ -89,22 +91,16 @@ def _statistics(campaign: Campaign, settings: RunFields) -> pd.DataFrame:
 
 def _layers(cohort: Cohort, settings: RunFields) -> list[Layer]:
     architecture = architecture_of(settings, cohort.data)
-
-    def drawn(choice: Choice, fan_in: int, fan_out: int) -> tuple[float, float]:
-        return moments_of(INITIALIZERS[choice.name].scales(fan_in, fan_out, **choice.values))
-
+    moments = layer_moments(settings, architecture.shapes)
     return [
-        Layer(
-            *shape,
-            act,
-            drawn(settings.initializer, *shape),
-            drawn(settings.bias_initializer, *shape) if settings.bias else (0.0, 0.0),
-        )
-        for shape, act in zip(architecture.shapes, [*architecture.activations, None], strict=True)
+        Layer(*shape, act, None)
+        if drawn is None
+        else Layer(*shape, act, drawn[0], drawn[1] if settings.bias else (0, 0))
+        for shape, act, drawn in zip(architecture.shapes, [*architecture.activations, None], moments, strict=True)
     ]
 
 
-def _deltas(cohort: Cohort, rows: int) -> Deltas:
+def _deltas(cohort: Cohort, settings: RunFields, rows: int) -> Deltas:
     """E[delta delta'] a pair of samples, over outputs drawn from their normal distribution and then over units.
 
     The draws are the same in every call; the loss is the trainer's own block.
@@ -112,8 +108,10 @@ def _deltas(cohort: Cohort, rows: int) -> Deltas:
     task = cohort.task
     lanes, units = LANES[task.dtype], task.architecture.widths[-1]
     block = LOSSES[task.loss].block(task.dtype)
-    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 2, ctypes.c_double, ctypes.c_void_p)
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 2, ctypes.c_double, ctypes.c_void_p)
     labels, targets = task.train.labels[:rows], task.train.targets[: rows * units]
+    values = loss_for(settings, cohort.data.task).values
+    numbers = np.repeat(np.array([*values.values()], task.dtype), lanes)
 
     def deltas(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         if not np.isfinite(covariance).all():
@@ -126,8 +124,8 @@ def _deltas(cohort: Cohort, rows: int) -> Deltas:
         for _ in range(calls):
             drawn = root @ random.normal(size=(rows, units * lanes))
             outputs[...] = mean[:, None, None] + drawn.reshape(rows, units, lanes)
-            addresses = [a.__array_interface__["data"][0] for a in (outputs, labels, targets, lost)]
-            call(block.address)(*addresses[:3], rows, units, float(rows), addresses[3])
+            addresses = [a.__array_interface__["data"][0] for a in (outputs, labels, targets, numbers, lost)]
+            call(block.address)(*addresses[:4], rows, units, float(rows), addresses[4])
             flat = outputs.reshape(rows, -1).astype(float)
             total += flat @ flat.T / (units * lanes)
         return total / calls

@@ -12,8 +12,10 @@ import pandas as pd
 from scipy.interpolate import CubicSpline
 
 from gradsim.activations import Activation
+from gradsim.choices import parse
 from gradsim.errors import UsageError, short
-from gradsim.initializers import INITIALIZERS
+from gradsim.fields import completed
+from gradsim.initializers import INITIALIZERS, Layer
 from gradsim.theory.meanfield import (
     GRID,
     LEAST,
@@ -214,8 +216,9 @@ def named_sigma_w(names: Mapping[str, str] = NAMED) -> dict[str, float]:
     """
     found: dict[float, list[str]] = {}
     for name, title in names.items():
-        scales = INITIALIZERS[name].scales(1024, 1024)
-        sigma_w = math.sqrt(1024 * (scales.normal**2 + scales.uniform**2 / 3))
+        choice = completed("initializer", parse(name, "initializer"))
+        _, variance = INITIALIZERS[choice.name].moments(Layer(1024, 1024), **choice.values)
+        sigma_w = math.sqrt(1024 * variance)
         found.setdefault(round(sigma_w, 9), []).append(title)
     return {", ".join(same): sigma_w for sigma_w, same in sorted(found.items())}
 

@@ -23,6 +23,7 @@ from gradsim.choices import parse
 from gradsim.errors import UsageError, short
 from gradsim.fields import completed
 from gradsim.initializers import INITIALIZERS, Scales
+from gradsim.initializers import Layer as Drawn
 from gradsim.theory.quadrature import hermite_coefficients, layout
 from gradsim.theory.subject import number, subject, whole
 
@@ -50,12 +51,13 @@ Deltas = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A layer: shape, activation (None for the linear output), mean and variance of weights and biases."""
+    """A layer: shape, activation (None for the linear output), mean and variance of weights (None where the data decide
+    them) and of biases."""
 
     fan_in: int
     fan_out: int
     activation: Activation | None
-    weights: tuple[float, float]
+    weights: tuple[float, float] | None
     biases: tuple[float, float] = (0.0, 0.0)
 
 
@@ -95,11 +97,6 @@ class Signal:
 
 
 # --- one layer ------------------------------------------------------------------------------------
-
-
-def moments_of(scales: Scales) -> tuple[float, float]:
-    """Mean and variance of weights `shift + normal N(0, 1) + uniform U(-1, 1)`."""
-    return scales.shift, scales.normal**2 + scales.uniform**2 / 3
 
 
 def passed_on(layer: Layer, incoming: Incoming) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +206,8 @@ def _intervals(holds: Callable[[np.ndarray], np.ndarray], kinks: Sequence[float]
 def layer_statistics(
     layers: Sequence[Layer], inputs: Incoming, deltas: Deltas | None = None, dtype: str = "float64"
 ) -> pd.DataFrame:
-    """layer and COLUMNS; NaN from a layer on whose units look at whole layers, and for deltas in all layers then.
+    """layer and COLUMNS; NaN from a layer on whose units look at whole layers or whose weights the data decide, and for
+    deltas in all layers then.
 
     deltas: what the loss makes of the outputs; without it delta_rms is relative to the last layer's, gradient_rms NaN.
     dtype: in which activations are exactly 0.
@@ -217,6 +215,8 @@ def layer_statistics(
     rows, signals, incoming = [], [], [inputs]
     with np.errstate(all="ignore"):
         for layer in layers:
+            if layer.weights is None:
+                break
             mean, covariance = passed_on(layer, incoming[-1])
             if layer.activation is None:
                 linear = Incoming(mean, covariance + np.outer(mean, mean))
@@ -229,7 +229,8 @@ def layer_statistics(
             incoming.append(signal.out)
             rows.append(_signal_row(layer, signal, dtype))
         frame = pd.DataFrame(rows, columns=list(COLUMNS)).reindex(range(len(layers))).astype(float)
-        frame["weight_rms"] = [np.sqrt(layer.weights[0] ** 2 + layer.weights[1]) for layer in layers]
+        squares = [np.nan if w is None else w[0] ** 2 + w[1] for w in (layer.weights for layer in layers)]
+        frame["weight_rms"] = np.sqrt(squares)
         if len(signals) == len(layers):
             frame["delta_rms"], frame["gradient_rms"] = _backward(layers, signals, incoming, deltas)
     frame.insert(0, "layer", range(len(layers)))
@@ -299,7 +300,7 @@ def profile(
     shapes = list(pairwise(widths))
     drawn = [_each("weights", weights, hidden + 1, Scales), _each("biases", biases, hidden + 1, Scales)]
     layers = [
-        Layer(*shape, act, _moments("weights", w, *shape), _moments("biases", b, *shape))
+        Layer(*shape, act, *_moments(Drawn(*shape, act), w, b))
         for shape, act, w, b in zip(shapes, [*acts, None], *drawn, strict=True)
     ]
     return layer_statistics(layers, _inputs(inputs, widths[0]))
@@ -313,11 +314,26 @@ def _each(key: str, given: object, count: int, single: type) -> list[object]:
     return list(given)
 
 
-def _moments(key: str, given: object, fan_in: int, fan_out: int) -> tuple[float, float]:
-    if not isinstance(given, Scales):
-        choice = completed("initializer", parse(given, key), key)
-        given = INITIALIZERS[choice.name].scales(fan_in, fan_out, **choice.values)
-    return moments_of(given)
+def _moments(
+    layer: Drawn, weights: str | Scales, biases: str | Scales
+) -> tuple[tuple[float, float] | None, tuple[float, float]]:
+    """Mean and variance of a layer's weights and biases, as their initializers say."""
+    if isinstance(weights, Scales):
+        return weights.moments, _bias_moments(layer, biases)
+    choice = completed("initializer", parse(weights, "weights"), "weights")
+    entry = INITIALIZERS[choice.name]
+    start = entry.start(layer, **choice.values)
+    drawn = start.moments if entry.method else start.weights.moments
+    return drawn, start.biases.moments if entry.own_biases else _bias_moments(layer, biases)
+
+
+def _bias_moments(layer: Drawn, biases: str | Scales) -> tuple[float, float]:
+    if isinstance(biases, Scales):
+        return biases.moments
+    choice = completed("bias_initializer", parse(biases, "biases"), "biases")
+    if not INITIALIZERS[choice.name].of_biases:
+        raise UsageError(f"biases = {choice.name!r}: draws weights only; for example 'zeros' or 'constant'")
+    return INITIALIZERS[choice.name].start(layer, **choice.values).weights.moments
 
 
 def _inputs(given: object, features: int) -> Incoming:
