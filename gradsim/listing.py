@@ -81,21 +81,6 @@ def activation_record(act: Activation) -> dict[str, object]:
     }
 
 
-def _initializers() -> list[dict[str, object]]:
-    from gradsim.initializers import INITIALIZERS
-
-    return [
-        {
-            "name": i.name,
-            "aliases": list(i.aliases),
-            "parameters": _numbers(i.parameters),
-            "formula": i.formula,
-            "reference": i.reference,
-        }
-        for i in INITIALIZERS.values()
-    ]
-
-
 def _formulas(table) -> list[dict[str, object]]:
     """Rows of entries that are a formula with parameters."""
     return [
@@ -108,6 +93,12 @@ def _formulas(table) -> list[dict[str, object]]:
         }
         for entry in table.values()
     ]
+
+
+def _initializers() -> list[dict[str, object]]:
+    from gradsim.initializers import INITIALIZERS
+
+    return _formulas(INITIALIZERS)
 
 
 def _losses() -> list[dict[str, object]]:
