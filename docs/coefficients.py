@@ -261,6 +261,26 @@ if __name__ == "__main__":
     print_constants()
 
 
+# --- initial weights: gradsim/engine/initialize.py ------------------------------------------------
+
+
+def quantile_factor(t):
+    """sqrt(2) erfinv(w)/w with t = -log(1 - w^2)."""
+    if t == 0:
+        return mp.sqrt(mp.pi / 2)
+    w = mp.sqrt(-mp.expm1(-t))
+    return mp.sqrt(2) * mp.erfinv(w) / w
+
+
+def report_truncated():
+    within = mp.erf(mp.sqrt(2))
+    most = -mp.log(1 - within**2)
+    c = chebyshev_fit(quantile_factor, 0, most, 15)
+    error = worst(quantile_factor, c, 0, most, quantile_factor)
+    print(f"truncated, degree 15: relative error {mp.nstr(error, 3)}; within two: {mp.nstr(within, 19)}")
+    print("    " + ", ".join(mp.nstr(v, 19) for v in c[::-1]))
+
+
 # --- pairs: gradsim/lanes/extended_*.py ------------------------------------------------------------
 #
 # Leading coefficients are given to twice float64's digits, as high + low; the tail is the fit of what they leave.
@@ -313,4 +333,5 @@ def report_extended():
 
 
 if __name__ == "__main__":
+    report_truncated()
     report_extended()

@@ -9,11 +9,9 @@ import numpy as np
 
 from gradsim import jit
 from gradsim.engine.network import Architecture
-from gradsim.engine.random import fill
+from gradsim.engine.random import STREAM_PLACES, fill
 from gradsim.lanes import aligned_empty, load, spread, sqrt, store, where
 
-# What is drawn beside weights and biases: which entries are special, and what they are.
-STREAM_PLACES = 16
 _BLOCK = 4
 
 
