@@ -308,3 +308,16 @@ def test_what_is_no_real_number_is_refused_in_one_line(given):
     with pytest.raises(UsageError, match="tanh: cannot take") as refused:
         get("tanh")(given)
     assert "\n" not in str(refused.value)
+
+
+def test_layers_keep_labels_of_pandas():
+    frame = pd.DataFrame([[1.0, 2, 3, 4], [5, 6, 7, 9]], index=["a", "b"], columns=list("wxyz"))
+    softmax, glu = get("softmax"), get("glu")
+    out = softmax(frame)
+    pd.testing.assert_frame_equal(out, pd.DataFrame(softmax(frame.to_numpy()), frame.index, frame.columns))
+    assert list(softmax.vjp(frame, out).columns) == list("wxyz")
+    halved = glu(frame)
+    assert list(halved.index) == ["a", "b"]
+    assert list(halved.columns) == [0, 1]
+    series = pd.Series([1.0, 2], index=["p", "q"], name="s")
+    pd.testing.assert_series_equal(softmax(series), pd.Series(softmax([1.0, 2]), series.index, name="s"))

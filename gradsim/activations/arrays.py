@@ -213,3 +213,14 @@ def _over_frame(z, of: Callable) -> tuple:
             raise UsageError(f"column {short(name)}: {error}") from None
     frames = [sys.modules["pandas"].DataFrame({i: c[k] for i, c in enumerate(columns)}, index=z.index) for k in (0, 1)]
     return tuple(frame.set_axis(z.columns, axis=1) for frame in frames)
+
+
+def dressed_alike(z: object, result: np.ndarray) -> object:
+    """The result as a Series or DataFrame with the labels of `z`, where it is one and has as many numbers."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(z, pandas.Series | pandas.DataFrame):
+        return result
+    if isinstance(z, pandas.Series):
+        return pandas.Series(result, z.index if len(z) == len(result) else None, name=z.name)
+    index, columns = (own if len(own) == n else None for own, n in zip((z.index, z.columns), result.shape, strict=True))
+    return pandas.DataFrame(result, index, columns)

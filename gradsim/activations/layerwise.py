@@ -7,6 +7,7 @@ PyTorch's glu splits them). The slope that is recorded of a pre-activation is th
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import numpy as np
 
 from gradsim.activations import arrays
 from gradsim.activations.blocks import BACKWARD, Block
-from gradsim.activations.registry import register
+from gradsim.activations.registry import recipe, register
 from gradsim.activations.spec import Activation, Parameter
 from gradsim.errors import UsageError, short
 from gradsim.lanes import LANES
@@ -69,6 +70,9 @@ class LayerwiseActivation(Activation):
         return self._refuse()
 
 
+copyreg.pickle(LayerwiseActivation, recipe)
+
+
 @functools.cache
 def _block(function: Callable, shape: tuple[tuple[str, int], ...], dtype: np.dtype, backward: bool) -> Block:
     forward_loop, backward_loop = function(**dict(shape))
@@ -82,7 +86,7 @@ def _along_axis(act: LayerwiseActivation, z: object, upstream: object | None, ax
     """The outputs, or with `upstream` the vector-Jacobian product, of layers that lie along an axis."""
     if isinstance(z, np.ma.MaskedArray):
         raise UsageError(f"{act.name}: cannot take a masked array, for every number of a layer counts")
-    z = arrays.as_floats(z, act.name)
+    given, z = z, arrays.as_floats(z, act.name)
     if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
         raise UsageError(f"{act.name}: axis = {short(axis)}; must be a whole number")
     if not -z.ndim <= axis < z.ndim:
@@ -108,7 +112,7 @@ def _along_axis(act: LayerwiseActivation, z: object, upstream: object | None, ax
     count = int(np.prod(shape[:-1]))
     result = np.moveaxis(np.moveaxis(result, 2, 1).reshape(-1, shape[-1])[:count].reshape(shape), -1, axis)
     if out is None:
-        return np.ascontiguousarray(result)
+        return arrays.dressed_alike(given, np.ascontiguousarray(result))
     arrays.check_out(out, result, act.name)
     out[...] = result
     return out

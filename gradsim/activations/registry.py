@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copyreg
+import pickle
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -141,3 +143,31 @@ def get(name: str | Activation, /, **values: object) -> Activation:
         hint = did_you_mean(name[:100], [*ACTIVATIONS, *_ALIASES], count=3)
         raise UsageError(f"unknown activation {short(name)}{hint}")
     return act.with_values(**values) if values else act
+
+
+# --- on the way to another process ----------------------------------------------------------------
+
+
+def recipe(act: Activation) -> tuple[Callable, tuple]:
+    """What makes an activation again: its name, its text where it came from one, and its own parameter values.
+
+    Raises pickle.PicklingError for one that is not in the table.
+    """
+    holder = taken_by(act.name)
+    if holder is None or holder.function is not act.function:
+        raise pickle.PicklingError(f"activation {act.name!r} is not in the table of activations")
+    text = getattr(act.function, "formula", None)
+    own = {name: value for name, value in act.values.items() if value != act.parameters[name].default}
+    return _made_again, (act.name, text.written if text else {}, own, act.reference)
+
+
+def _made_again(name: str, written: Mapping[str, object], values: Mapping[str, float], reference: str) -> Activation:
+    if written and name not in ACTIVATIONS:
+        from gradsim.activations.symbolic import from_formula
+
+        others = {key: value for key, value in written.items() if key != "formula"}
+        from_formula(written["formula"], name=name, reference=reference, **others)
+    return get(name, **values)
+
+
+copyreg.pickle(Activation, recipe)
