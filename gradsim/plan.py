@@ -20,19 +20,11 @@ import numpy as np
 
 from gradsim.axes import Axis, kept_runs, read_axes
 from gradsim.choices import Choice
-from gradsim.cohort import Cost, check_with_data, cohort_cost, cohort_key, data_key, dataset_of, layer_rates
+from gradsim.cohort import Cost, check_with_data, cohort_cost, cohort_key, data_key, dataset_of
 from gradsim.errors import UsageError
 from gradsim.fields import RunFields, table_of
-from gradsim.resolve import (
-    check_settings,
-    drop_switched_off,
-    identity,
-    rates_text,
-    same_run,
-    value_text,
-    with_parameters,
-    with_values,
-)
+from gradsim.resolve import check_settings, same_run, with_parameters, with_values
+from gradsim.run_ids import run_ids
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
@@ -226,37 +218,7 @@ class Plan:
 
     def run_ids(self, positions: np.ndarray) -> np.ndarray:
         """str [n]: 16 hexadecimal digits from the resolved settings and the campaign seed alone."""
-        codes = self.codes(positions)
-        cells = self.cell_numbers(codes)
-        bases = {int(c): identity(self.cells[c]) for c in np.unique(cells)}
-        prefix = f"campaign_seed={self.campaign.campaign_seed}"
-        columns = [
-            (i, name, values)
-            for i in self.lane_axes
-            for name, values in zip(self.axes[i].names, self.axes[i].values, strict=True)
-        ]
-        plain = [(i, name, values) for i, name, values in columns if not name.startswith("learning_rate")]
-        # A rate for all layers before those of single ones, whichever stands first in the grid.
-        rates = sorted((c for c in columns if c[1].startswith("learning_rate")), key=lambda c: "." in c[1])
-        out = np.empty(len(positions), "U16")
-        for row, (cell, code) in enumerate(zip(cells.tolist(), codes.tolist(), strict=True)):
-            parts = bases[cell] | {name: value_text(values[code[i]]) for i, name, values in plain}
-            if rates:
-                parts["learning_rate"] = self._rates_text(cell, [(name, values[code[i]]) for i, name, values in rates])
-            drop_switched_off(parts)
-            text = ";".join([prefix, *(f"{k}={parts[k]}" for k in sorted(parts))])
-            out[row] = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-        return out
-
-    def _rates_text(self, cell: int, given: Sequence[tuple[str, object]]) -> str:
-        rates = list(layer_rates(self.cells[cell]))
-        for name, value in given:
-            _, _, layer = name.partition(".")
-            if layer:
-                rates[int(layer)] = value
-            else:
-                rates = [value[0]] * len(rates)
-        return rates_text(rates)
+        return run_ids(self, positions)
 
     @cached_property
     def _positions_by_id(self) -> dict[str, int]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 OWN_DATA = ("file", "arrays")
 # What is not in the text of an id: what is switched off does not make another run.
 SWITCHED_OFF_BY_0 = ("optimizer.weight_decay", "optimizer.clip_norm", "optimizer.clip_value", "loss.label_smoothing")
-_ZERO = ("0.0", "-0.0")
+SWITCHES = (*SWITCHED_OFF_BY_0, "schedule.warmup")  # all that `switched_off` looks at, but for names of choices
+ZERO = ("0.0", "-0.0")
 _CHOICES = ("dataset", "initializer", "bias_initializer", "optimizer", "schedule")
 
 
@@ -114,7 +115,7 @@ def identity(settings: RunFields) -> dict[str, str]:
         "steps": str(settings.steps),
         "dtype": settings.dtype,
         "seed": str(settings.seed),
-        "learning_rate": rates_text(layer_rates(settings)),
+        "learning_rate": rates_text([*map(repr, layer_rates(settings))]),
     }
     if settings.label_noise:
         out["label_noise"] = value_text(float(settings.label_noise))
@@ -145,13 +146,12 @@ def _marked(field: str, choice: Choice) -> dict[str, object]:
     return given
 
 
-def drop_switched_off(parts: dict[str, str]) -> None:
-    """Leave out of the text of an id what is switched off by 0, and a constant schedule without warm-up."""
-    for name in SWITCHED_OFF_BY_0:
-        if parts.get(name) in _ZERO:
-            del parts[name]
-    if parts["schedule"] == "constant" and parts["schedule.warmup"] in _ZERO:
-        del parts["schedule"], parts["schedule.warmup"]
+def switched_off(parts: Mapping[str, str]) -> set[str]:
+    """What is no part of an id: that which is switched off by 0, and a constant schedule without warm-up."""
+    off = {name for name in SWITCHED_OFF_BY_0 if parts.get(name) in ZERO}
+    if parts["schedule"] == "constant" and parts["schedule.warmup"] in ZERO:
+        off |= {"schedule", "schedule.warmup"}
+    return off
 
 
 def _resolved_loss(settings: RunFields) -> Choice:
@@ -180,9 +180,14 @@ def _activation_key(choice: Choice) -> tuple:
     return activation_text(choice), tuple(sorted(choice.params))
 
 
-def rates_text(rates: Sequence[float]) -> str:
-    """One number where all layers have the same."""
-    return ",".join(map(repr, rates if len(set(rates)) > 1 else rates[:1]))
+def rate_text(rates: Sequence[float]) -> str:
+    """A rate that is the same in all layers."""
+    return repr(rates[0])
+
+
+def rates_text(rates: Sequence[str]) -> str:
+    """One rate where all layers have the same."""
+    return ",".join(rates if len(set(rates)) > 1 else rates[:1])
 
 
 def value_text(value: object) -> str:
@@ -199,5 +204,5 @@ def same_run(settings: RunFields) -> tuple:
         batch_order(settings),
         *(getattr(settings, f).key for f in ("initializer", "bias_initializer", "optimizer", "schedule")),
         tuple(map(_activation_key, distinct_activations(settings))),
-        rates_text(layer_rates(settings)),
+        rates_text([*map(repr, layer_rates(settings))]),
     )
