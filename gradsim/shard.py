@@ -16,7 +16,7 @@ from gradsim.campaign import Campaign
 from gradsim.choices import Choice
 from gradsim.cohort import Cohort, bound_activation, layer_activations, layer_rates, loss_for, two_thirds
 from gradsim.engine.initialize import initial_parameters
-from gradsim.engine.network import lanes_array
+from gradsim.engine.network import group_count, lanes_array
 from gradsim.engine.probe import STATISTICS
 from gradsim.engine.rescale import SAMPLES
 from gradsim.engine.train import FINAL, Networks, Records, saturation_limits
@@ -117,15 +117,15 @@ def target_losses(plan: Plan, cohort: Cohort, positions: np.ndarray) -> np.ndarr
 
 
 def _factors(cells, inverse, lane_values, dtype) -> np.ndarray:
-    """Factors of the learning rate [groups, steps * L]; [groups, 0] where all are 1."""
+    """Factors of the learning rate [groups, steps * L]; [groups, 0] for constant rates."""
     schedule, steps = SCHEDULES[cells[0].schedule.name], cells[0].steps
     own = {}
     for name in schedule.parameters:
         given = np.array([c.schedule.values[name] for c in cells])[inverse]
         own[name] = lane_values.get(f"schedule.{name}", given)
+    if schedule.name == "constant" and not own["warmup"].any():
+        return np.empty((group_count(len(inverse), dtype), 0), dtype)
     factors = lanes_array(schedule.factors(steps, **own), dtype)
-    if np.all(factors == 1):
-        return np.empty((len(factors), 0), dtype)
     return _aligned(factors.reshape(len(factors), -1), dtype)
 
 
