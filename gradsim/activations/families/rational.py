@@ -119,9 +119,10 @@ def polu(z, alpha):
     """Power linear unit (PoLU)."""
     low, nothing = z <= 0, where(z == z, 0, z)
     growth = log1p(abs(z))
-    power = exp(-alpha * growth)
-    slope = where(low, alpha * exp(-(alpha + 1) * growth), constant(1, z))
-    d_alpha = where(low, where(power == 0, 0, -growth * power), nothing)
+    # Roots, for a power can be subnormal where its product with the growth is not.
+    root, steeper = exp(-0.5 * alpha * growth), exp(-0.5 * (alpha + 1) * growth)
+    slope = where(low, alpha * steeper * steeper, constant(1, z))
+    d_alpha = where(low, where(root == 0, 0, -growth * root * root), nothing)
     return where(low, expm1(-alpha * growth), z), slope, d_alpha
 
 
