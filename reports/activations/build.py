@@ -109,7 +109,7 @@ class Card:
 
     @cached_property
     def curve(self) -> Curve:
-        """Over the common range; a little more where a kink lies just outside, a tenth where waves would be too close."""
+        """Over the common range; a little more where a kink is just outside, a tenth where waves would be too close."""
         farthest = max((abs(kink) for kink in self.act.kinks), default=0)
         wide = 1.3 if HIGH < 1.1 * farthest < 2 * HIGH else 1  # so that relu6 shows where it is capped
         one = curve(self.act, wide * LOW, wide * HIGH)
