@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pydantic
@@ -23,7 +23,7 @@ from gradsim.axes import axis_values, value_key
 from gradsim.choices import Choice
 from gradsim.cohort import batch_indices, data_arrays
 from gradsim.errors import UsageError, did_you_mean, short
-from gradsim.fields import RunFields, Seed, Thresholds, explain, number, table_of, whole
+from gradsim.fields import Flag, RunFields, Seed, Thresholds, explain, number, table_of, whole
 from gradsim.jit import function_digest
 from gradsim.plan import Plan
 from gradsim.resolve import OWN_DATA
@@ -77,7 +77,10 @@ class Campaign(RunFields):
         campaign_seed: keys all random numbers.
         checkpoints: steps at which layers are recorded; by default a 1-3-10 ladder. 0, the step after two thirds,
             and the last are always among them.
+        store: what is kept of every run: "layers" (statistics of layers, loss curves and the run), "curves" or "runs".
         probe_samples: training samples that layers are recorded over, at most.
+        sharpness: whether to measure the largest eigenvalue of the Hessian of the loss over these samples, at every
+            checkpoint; seven checkpoints take about as long as a thousand steps.
         target: a run converged when its full training loss reached this share of the best constant predictor's.
         thresholds: where outcomes and diagnoses begin.
 
@@ -90,7 +93,9 @@ class Campaign(RunFields):
     zip: Groups = Field(default_factory=list)
     exclude: Groups = Field(default_factory=list)
     checkpoints: Annotated[Any, BeforeValidator(_read_checkpoints)] = None
+    store: Literal["runs", "curves", "layers"] = "layers"
     probe_samples: whole(1, 1_000_000) = 256
+    sharpness: Flag = False
     target: number(gt=0, lt=1) = 0.1
     thresholds: Thresholds = Field(default_factory=Thresholds)
 
@@ -108,6 +113,8 @@ class Campaign(RunFields):
         shaped = self.model_fields_set & {"depth", "width"}
         if shaped and (self.hidden is not None or "hidden" in self.plan.axis_names):
             raise UsageError(f"{min(shaped)}: give either hidden, or depth and width, not both")
+        if self.sharpness and self.store == "runs":
+            raise UsageError('sharpness: stands in the curves, which store = "runs" leaves out; give store = "curves"')
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Campaign:
         """A campaign with some fields changed, checked like any other."""
@@ -221,6 +228,8 @@ class Campaign(RunFields):
     def _settings_text(self) -> str:
         """All settings in a form that does not depend on how they were written, nor on where data files lie."""
         kept = {k: v for k, v in self.resolved().items() if k not in ("name", "dataset", "grid", "zip", "exclude")}
+        if not kept["sharpness"]:  # as before there was such a probe
+            del kept["sharpness"]
         kept["axes"] = [[axis.names, [_axis_key(v) for v in axis.values]] for axis in self.plan.axes]
         kept["runs"] = None if self.plan.kept is None else hashlib.blake2b(self.plan.kept.tobytes()).hexdigest()
         return json.dumps(kept, sort_keys=True)

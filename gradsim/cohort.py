@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # Nominal speed of one thread, for the size of shards only: flops a second, and seconds an activation or a step.
 _FLOPS = {"float32": 45e9, "float64": 22e9}
 _SECONDS_PER_ACTIVATION, _SECONDS_PER_STEP = 0.5e-9, 1e-6
+# Products with the Hessian that the sharpness of a network at a checkpoint takes.
+_HESSIAN_PRODUCTS = 20
 _MAX_CACHED_DATASETS = 16
 # Indices of all batches are held at once, 8 bytes each; weights of a group, their gradients and states too.
 MAX_BATCH_INDICES = 100_000_000
@@ -282,12 +284,14 @@ def cohort_cost(campaign: Campaign, cell: RunFields) -> Cost:
     seconds = lanes * (flops / _FLOPS[cell.dtype] + cell.steps * batch * sum(cell.widths) * _SECONDS_PER_ACTIVATION)
     checks = len(checkpoints_of(cell.steps, campaign.checkpoints))
     records = 8 * (cell.steps + checks * (1 + architecture.depth * len(STATISTICS)))
-    return Cost(
-        seconds + cell.steps * _SECONDS_PER_STEP,
-        lanes,
-        lanes * (records + architecture.parameter_count * dtype.itemsize),
-        flops,
-    )
+    weights = architecture.parameter_count * dtype.itemsize
+    if campaign.sharpness:
+        samples = min(campaign.probe_samples, data.train_samples)
+        products = checks * _HESSIAN_PRODUCTS * 12 * samples * architecture.multiplications
+        seconds += lanes * products / _FLOPS["float64"]
+        flops += products
+        weights *= 1 + checks  # kept until the end of training
+    return Cost(seconds + cell.steps * _SECONDS_PER_STEP, lanes, lanes * (records + weights), flops)
 
 
 def checkpoints_of(steps: int, chosen: tuple[int, ...] | None = None) -> np.ndarray:
@@ -329,5 +333,6 @@ def cohort_of(campaign: Campaign, cell: RunFields, checkpoints: list[int] | None
         checkpoints=steps,
         probe_samples=min(campaign.probe_samples, data.train_samples),
         campaign_seed=campaign.campaign_seed,
+        sharpness=campaign.sharpness,
     )
     return Cohort(cell, data, task, steps)

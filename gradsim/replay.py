@@ -10,6 +10,8 @@ import numpy as np
 
 from gradsim.campaign import Campaign
 from gradsim.cohort import Cohort, cohort_of
+from gradsim.engine.sharpness import measure_sharpness
+from gradsim.engine.train import Networks
 from gradsim.errors import UsageError, short
 from gradsim.fields import RunFields
 from gradsim.lanes import LANES
@@ -47,6 +49,8 @@ class Replay:
     learned_snapshots: list[Learned]
     _cohort: Cohort
     _outcome: Outcome
+    _networks: Networks
+    _moments: np.ndarray
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -59,6 +63,15 @@ class Replay:
             "layer": np.tile(np.arange(depth), len(self.checkpoints)),
         }
         return pd.DataFrame(frame | {name: values[0].reshape(-1) for name, values in self._outcome.statistics.items()})
+
+    @cached_property
+    def sharpness(self) -> np.ndarray:
+        """float64 [checkpoints]: the largest eigenvalue of the Hessian of the loss over the probe set, NaN from the
+        first non-finite loss on. Measured when first asked for, whether or not the campaign records it."""
+        out = np.empty((1, len(self.checkpoints), LANES[self._cohort.task.dtype]))
+        measure_sharpness(self._cohort.task, self._networks, self._moments, np.zeros(1, np.int64), out)
+        lost = self.checkpoints >= np.nan_to_num(self._outcome.first_nonfinite[0], nan=np.inf)
+        return np.where(lost, np.nan, out[0, :, 0])
 
     @cached_property
     def histograms(self) -> pd.DataFrame:
@@ -145,8 +158,9 @@ def replay(campaign: Campaign, run_id: str, checkpoints: list[int] | None = None
     if checkpoints is not None:
         checkpoints = _steps(checkpoints)
     position, cohort, networks = _single(campaign, run_id, checkpoints)
+    # Sharpness can be asked for later.
+    cohort = dataclasses.replace(cohort, task=dataclasses.replace(cohort.task, sharpness=False))
     records = cohort.task.records(1, snapshots=True)
-    records.snapshots.fill(np.nan)  # a run whose numbers are no longer finite ends early
     cohort.task.run(networks, records, cohort.task.workspace(), np.zeros(1, np.int64))
     result = outcome_of(cohort, records, 1)
     weights, learned = _lane_zero(cohort, networks.weights[0])
@@ -162,4 +176,6 @@ def replay(campaign: Campaign, run_id: str, checkpoints: list[int] | None = None
         learned_snapshots=[learned for _, learned in at_checkpoints],
         _cohort=cohort,
         _outcome=result,
+        _networks=networks,
+        _moments=records.snapshots,
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gradsim.campaign import Campaign
 
 TABLES = ("runs", "curves", "layers")
+# What a campaign's `store` keeps.
+STORED = {name: TABLES[: i + 1] for i, name in enumerate(TABLES)}
 CAMPAIGN_FILE, INFO_FILE = "campaign.toml", "info.json"
 SHARD_FILES = "c*-s*.parquet"
 
@@ -35,7 +37,8 @@ class Results:
     Attributes:
         path: the directory.
         runs: one row a run: settings, outcome, diagnosis, losses, scores.
-        curves: run_id, step, batch_loss (mean since the row before), train_loss (at checkpoints).
+        curves: run_id, step, batch_loss (mean since the row before), train_loss (at checkpoints); where the campaign
+            asked for it, sharpness and stability_limit (likewise).
         layers: run_id, step, layer and its statistics (docs/definitions.md); layer `depth` is the linear output.
         axes: names of the columns that vary, in the order of the grid.
         info: versions, hardware, wall time, data, command.
@@ -67,6 +70,11 @@ class Results:
         from gradsim.campaign import Campaign
 
         return Campaign.from_toml(self.path / CAMPAIGN_FILE)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The tables that the campaign keeps, of runs, curves and layers."""
+        return STORED.get(self.settings.get("store"), TABLES)
 
     @cached_property
     def axes(self) -> list[str]:
@@ -109,6 +117,8 @@ class Results:
         return frame.astype(dict.fromkeys(missing, "Int64"))
 
     def _some_files(self, table: str) -> list[Path]:
+        if table not in self.stored:
+            raise UsageError(f'{self.path}: keeps no {table}, for the campaign says store = "{self.stored[-1]}"')
         files = self.files(table)
         if not files:
             raise UsageError(f"{self.path}: no finished shard yet; gradsim resume {self.path} goes on")
@@ -125,7 +135,7 @@ class Results:
 
         connection = duckdb.connect()
         try:
-            for table in TABLES:
+            for table in self.stored:
                 listed = ", ".join(_sql_text(f) for f in self._some_files(table))
                 connection.execute(f"create view {table} as from read_parquet([{listed}], union_by_name=true)")
             return connection.sql(sql).df()

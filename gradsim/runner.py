@@ -10,12 +10,13 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
 
-from gradsim import directory, storage
+from gradsim import directory, shard_files, storage
 from gradsim.campaign import Campaign
 from gradsim.cohort import Cohort, cohort_of
 from gradsim.errors import GradsimError, UsageError, short
@@ -74,8 +75,8 @@ class _Run:
     def go(self) -> None:
         """Train and write every shard that is not complete."""
         started = time.perf_counter()
-        complete = complete_shards(self.campaign, self.path, self.digest)
-        storage.remove_others(self.path, complete)
+        complete = complete_shards(self.campaign, self.path, self.digest, shard_files.is_sound)
+        shard_files.remove_others(self.path, complete)
         names = {shard.name for shard in complete}
         todo = [shard for shard in self.plan.shards if shard.name not in names]
         done = sum(len(shard.positions) for shard in complete)
@@ -122,7 +123,7 @@ class _Run:
         del records
         seconds = time.perf_counter() - started
         tables = storage.tables_of(self.campaign, self.plan, cohort, shard, result, seconds)
-        storage.write_shard(self.path, shard, tables, self.digest)
+        shard_files.write_shard(self.path, shard, tables, self.digest)
         counts = tables["runs"]["outcome"].value_counts()
         return {c["values"].as_py(): c["counts"].as_py() for c in counts}
 
@@ -135,16 +136,16 @@ class _Run:
         return self._local.work
 
 
-def complete_shards(campaign: Campaign, path: Path, digest: str) -> list[Shard]:
-    """The shards of a campaign whose files are in place."""
+def complete_shards(campaign: Campaign, path: Path, digest: str, is_complete: Callable[..., bool]) -> list[Shard]:
+    """The shards of a campaign whose files are in place; is_complete: of `shard_files`, how closely to look."""
     plan, rows = campaign.plan, {}
     out = []
     for shard in plan.shards:
         cell = plan.cohort_cells[shard.cohort]
         shape = (cell.steps, len(cell.widths))
         if shape not in rows:
-            rows[shape] = storage.expected_rows(cohort_of(campaign, cell))
-        if storage.is_complete(path, shard, rows[shape], digest):
+            rows[shape] = storage.expected_rows(campaign, cohort_of(campaign, cell))
+        if is_complete(path, shard, rows[shape], digest):
             out.append(shard)
     return out
 
@@ -152,7 +153,7 @@ def complete_shards(campaign: Campaign, path: Path, digest: str) -> list[Shard]:
 def status(results: Results) -> dict[str, object]:
     """How much of a results directory is done: runs, shards, outcomes so far."""
     campaign = results.campaign
-    done = complete_shards(campaign, results.path, results.info.get("digest") or campaign.digest)
+    done = complete_shards(campaign, results.path, results.info.get("digest") or campaign.digest, shard_files.is_there)
     return {
         "name": campaign.name,
         "path": str(results.path),
@@ -160,7 +161,7 @@ def status(results: Results) -> dict[str, object]:
         "runs_done": sum(len(s.positions) for s in done),
         "shards": len(campaign.plan.shards),
         "shards_done": len(done),
-        "outcomes": storage.outcome_counts(results.path, done),
+        "outcomes": shard_files.outcome_counts(results.path, done),
     }
 
 

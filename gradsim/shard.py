@@ -40,15 +40,7 @@ def networks_of(plan: Plan, cohort: Cohort, positions: np.ndarray) -> Networks:
     architecture = task.architecture
     cells, inverse, lane_values = _settings_of(plan, positions)
     seeds = lane_values.get("seed", np.array([c.seed for c in cells])[inverse]).astype(np.uint64)
-    rates = np.array([layer_rates(c) for c in cells])[inverse]
-    if "learning_rate" in lane_values:
-        rates = np.repeat(lane_values["learning_rate"][:, None], rates.shape[1], axis=1)
-    for layer in range(rates.shape[1]):
-        if f"learning_rate.{layer}" in lane_values:
-            rates[:, layer] = lane_values[f"learning_rate.{layer}"]
-    steering = np.array([[v for _, v in c.optimizer.params] for c in cells])[inverse]
-    for j, name in enumerate(OPTIMIZERS[task.optimizer].parameters):
-        steering[:, j] = lane_values.get(f"optimizer.{name}", steering[:, j])
+    rates, steering = _rates(cells, inverse, lane_values), _steering(cells, inverse, lane_values)
     parameters, limits = _activation_numbers(cells, inverse, lane_values)
 
     layers = rates.shape[1]
@@ -90,6 +82,25 @@ def _settings_of(plan: Plan, positions: np.ndarray) -> tuple[list, np.ndarray, d
     return [plan.cells[c] for c in numbers], inverse, lane_values
 
 
+def _rates(cells, inverse, lane_values) -> np.ndarray:
+    """Learning rates [n, layers]."""
+    rates = np.array([layer_rates(c) for c in cells])[inverse]
+    if "learning_rate" in lane_values:
+        rates = np.repeat(lane_values["learning_rate"][:, None], rates.shape[1], axis=1)
+    for layer in range(rates.shape[1]):
+        if f"learning_rate.{layer}" in lane_values:
+            rates[:, layer] = lane_values[f"learning_rate.{layer}"]
+    return rates
+
+
+def _steering(cells, inverse, lane_values) -> np.ndarray:
+    """The parameters of each run's optimizer [n, K]."""
+    steering = np.array([[v for _, v in c.optimizer.params] for c in cells])[inverse]
+    for j, name in enumerate(OPTIMIZERS[cells[0].optimizer.name].parameters):
+        steering[:, j] = lane_values.get(f"optimizer.{name}", steering[:, j])
+    return steering
+
+
 def _loss_numbers(cohort: Cohort, cells, inverse, lane_values) -> np.ndarray:
     """The parameters of each run's loss [n, K]."""
     given = [loss_for(c, cohort.data.task).values for c in cells]
@@ -116,16 +127,24 @@ def target_losses(plan: Plan, cohort: Cohort, positions: np.ndarray) -> np.ndarr
     return np.array(targets)[which.reshape(-1)]
 
 
-def _factors(cells, inverse, lane_values, dtype) -> np.ndarray:
-    """Factors of the learning rate [groups, steps * L]; [groups, 0] for constant rates."""
+def _scheduled(cells, inverse, lane_values) -> np.ndarray | None:
+    """Factors of the learning rate [n, steps]; None for constant rates."""
     schedule, steps = SCHEDULES[cells[0].schedule.name], cells[0].steps
     own = {}
     for name in schedule.parameters:
         given = np.array([c.schedule.values[name] for c in cells])[inverse]
         own[name] = lane_values.get(f"schedule.{name}", given)
     if schedule.name == "constant" and not own["warmup"].any():
+        return None
+    return schedule.factors(steps, **own)
+
+
+def _factors(cells, inverse, lane_values, dtype) -> np.ndarray:
+    """The same as [groups, steps * L]; [groups, 0] for constant rates."""
+    scheduled = _scheduled(cells, inverse, lane_values)
+    if scheduled is None:
         return np.empty((group_count(len(inverse), dtype), 0), dtype)
-    factors = lanes_array(schedule.factors(steps, **own), dtype)
+    factors = lanes_array(scheduled, dtype)
     return _aligned(factors.reshape(len(factors), -1), dtype)
 
 
@@ -165,6 +184,7 @@ class Outcome:
     final: dict[str, np.ndarray]  # [n] each
     statistics: dict[str, np.ndarray]  # [n, checkpoints, layers] each
     first_nonfinite: np.ndarray  # [n], NaN where all finite
+    sharpness: np.ndarray  # [n, checkpoints], [0, checkpoints] where it is not measured
 
 
 def outcome_of(cohort: Cohort, records: Records, n: int) -> Outcome:
@@ -180,6 +200,8 @@ def outcome_of(cohort: Cohort, records: Records, n: int) -> Outcome:
     gone = checks >= alive[:, None]
     train_loss[gone] = np.nan
     stats[gone] = np.nan
+    sharpness = _by_run(records.sharpness, n)
+    sharpness[gone[: len(sharpness)]] = np.nan
     final[gone[:, -1]] = np.nan
     return Outcome(
         losses=losses,
@@ -187,6 +209,7 @@ def outcome_of(cohort: Cohort, records: Records, n: int) -> Outcome:
         final=dict(zip(FINAL, final.T, strict=True)),
         statistics=dict(zip(STATISTICS, np.moveaxis(stats, -1, 0), strict=True)),
         first_nonfinite=first,
+        sharpness=sharpness,
     )
 
 
@@ -244,8 +267,9 @@ def _steps_to_target(cohort: Cohort, result: Outcome, targets: np.ndarray) -> np
     """The first step at which the mean batch loss over an epoch back, or a full training loss, is at the target."""
     n, steps = result.losses.shape
     window = min(steps, -(-cohort.data.train_samples // cohort.task.batch))
-    sums = np.cumsum(np.concatenate([np.zeros((n, 1)), result.losses], axis=1), axis=1)
-    means = (sums[:, window:] - sums[:, :-window]) / window
+    with np.errstate(over="ignore", invalid="ignore"):  # losses that are finite may have a sum that is not
+        sums = np.cumsum(np.concatenate([np.zeros((n, 1)), result.losses], axis=1), axis=1)
+        means = (sums[:, window:] - sums[:, :-window]) / window
     by_batches = _first(means <= targets[:, None], np.arange(window - 1, steps))
     by_checkpoints = _first(result.train_loss <= targets[:, None], cohort.checkpoints)
     return np.fmin(by_batches, by_checkpoints)
@@ -263,7 +287,49 @@ def curve_columns(cohort: Cohort, result: Outcome) -> tuple[np.ndarray, np.ndarr
     steps = curve_steps(cohort)
     n = len(result.losses)
     batch = np.full((n, len(steps)), np.nan)
-    batch[:, 1:] = np.add.reduceat(result.losses, steps[:-1], axis=1) / np.diff(steps)
+    with np.errstate(over="ignore"):
+        batch[:, 1:] = np.add.reduceat(result.losses, steps[:-1], axis=1) / np.diff(steps)
     train = np.full((n, len(steps)), np.nan)
     train[:, np.searchsorted(steps, cohort.checkpoints)] = result.train_loss
     return steps, batch, train
+
+
+# The largest second derivative at which an optimizer's steps do not grow on a quadratic, times the learning rate.
+STABLE = {
+    "sgd": lambda: 2.0,
+    "momentum": lambda beta: 2 * (1 + beta),
+    "nesterov": lambda beta: 2 * (1 + beta) / (1 + 2 * beta),
+}
+
+
+def sharpness_columns(plan: Plan, cohort: Cohort, positions: np.ndarray, result: Outcome) -> dict[str, np.ndarray]:
+    """Sharpness and stability limit [n, k] at the steps of the curves, NaN between checkpoints; or none."""
+    if not len(result.sharpness):
+        return {}
+    limits = stability_limits(cohort, *_settings_of(plan, positions))
+    steps = curve_steps(cohort)
+    columns = {}
+    for name, values in (("sharpness", result.sharpness), ("stability_limit", limits)):
+        columns[name] = np.full((len(values), len(steps)), np.nan)
+        columns[name][:, np.searchsorted(steps, cohort.checkpoints)] = values
+    return columns
+
+
+def stability_limits(cohort: Cohort, cells, inverse, lane_values) -> np.ndarray:
+    """The sharpness up to which a run's optimizer is stable at its learning rate of each checkpoint [n, checkpoints].
+
+    That of full batches. NaN for optimizers whose limit is no function of the rate, and where layers differ in theirs.
+    """
+    task, rates = cohort.task, _rates(cells, inverse, lane_values)
+    if task.optimizer not in STABLE:
+        return np.full((len(rates), len(cohort.checkpoints)), np.nan)
+    numbers = dict(zip(OPTIMIZERS[task.optimizer].parameters, _steering(cells, inverse, lane_values).T, strict=True))
+    own = [numbers[name] for name in OPTIMIZERS[task.optimizer].own_parameters]
+    scheduled, moments = _scheduled(cells, inverse, lane_values), np.minimum(cohort.checkpoints, cohort.cell.steps - 1)
+    factors = np.ones((len(rates), len(moments))) if scheduled is None else scheduled[:, moments]
+    rate = np.where(np.all(rates == rates[:, :1], axis=1) & np.all(rates > 0, axis=1), rates[:, 0], np.nan)
+    decay = numbers["weight_decay"]
+    if any(task.architecture.learned):  # these do not decay
+        decay = np.where(decay == 0, 0, np.nan)
+    with np.errstate(divide="ignore"):
+        return np.reshape(STABLE[task.optimizer](*own), (-1, 1)) / (rate[:, None] * factors) - decay[:, None]

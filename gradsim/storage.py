@@ -1,43 +1,29 @@
-"""Shards on disk: rows as Parquet, written so that a file is either whole or absent.
-
-A shard is three files of the same name in `runs/`, `curves/` and `layers/`. Each is written under a temporary name,
-synced and renamed, `runs/` last. It counts as complete when all three footers can be read, carry the campaign's digest
-and that of the shard's runs, and have the rows that they should.
-"""
+"""A shard's results as the rows of Parquet tables: runs, and as much of curves and layers as the campaign stores."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gradsim.axes import taken
 from gradsim.campaign import Campaign
 from gradsim.choices import Choice, short_label
 from gradsim.cohort import Cohort, layer_rates, loss_for
 from gradsim.engine.probe import STATISTICS
-from gradsim.errors import GradsimError
 from gradsim.fields import RunFields, kind_of, table_of
 from gradsim.plan import Plan, Shard
 from gradsim.resolve import distinct_activations
-from gradsim.results import SHARD_FILES
-from gradsim.shard import Outcome, curve_columns, curve_steps, run_columns, target_losses
-
-TABLES = ("layers", "curves", "runs")
-_DIGEST, _SHARD = b"gradsim.campaign", b"gradsim.shard"
-
-
-# --- rows -----------------------------------------------------------------------------------------
+from gradsim.results import STORED
+from gradsim.shard import Outcome, curve_columns, curve_steps, run_columns, sharpness_columns, target_losses
 
 
 def tables_of(
     campaign: Campaign, plan: Plan, cohort: Cohort, shard: Shard, result: Outcome, seconds: float
 ) -> dict[str, pa.Table]:
-    """The rows of a shard, by table."""
+    """The rows of a shard, by table: those that the campaign stores."""
+    stored = STORED[campaign.store]
     ids = plan.run_ids(shard.positions)
     n = len(ids)
     runs = {"run_id": pa.array(ids)} | setting_columns(plan, cohort, shard.positions)
@@ -49,21 +35,33 @@ def tables_of(
         else:
             runs[name] = _strings(values) if values.dtype.kind == "U" else _numbers(values)
 
+    tables = {"runs": pa.table(runs)}
+    if "curves" in stored:
+        tables["curves"] = _curves(cohort, result, ids, sharpness_columns(plan, cohort, shard.positions, result))
+    if "layers" in stored:
+        tables["layers"] = _layers(cohort, result, ids)
+    return tables
+
+
+def _curves(cohort: Cohort, result: Outcome, ids: np.ndarray, more: dict[str, np.ndarray]) -> pa.Table:
     steps, batch, train = curve_columns(cohort, result)
-    curves = {
+    columns = {
         "run_id": _repeated(ids, len(steps)),
-        "step": pa.array(np.tile(steps, n)),
+        "step": pa.array(np.tile(steps, len(ids))),
         "batch_loss": _numbers(batch.reshape(-1)),
         "train_loss": _numbers(train.reshape(-1)),
     }
+    return pa.table(columns | {name: _finite(values.reshape(-1)) for name, values in more.items()})
+
+
+def _layers(cohort: Cohort, result: Outcome, ids: np.ndarray) -> pa.Table:
     checks, depth = cohort.checkpoints, cohort.task.architecture.depth
-    layers = {
+    columns = {
         "run_id": _repeated(ids, len(checks) * depth),
-        "step": pa.array(np.tile(np.repeat(checks, depth), n)),
-        "layer": pa.array(np.tile(np.arange(depth), n * len(checks))),
+        "step": pa.array(np.tile(np.repeat(checks, depth), len(ids))),
+        "layer": pa.array(np.tile(np.arange(depth), len(ids) * len(checks))),
     }
-    layers |= {name: _finite(result.statistics[name].reshape(-1)) for name in STATISTICS}
-    return {"runs": pa.table(runs), "curves": pa.table(curves), "layers": pa.table(layers)}
+    return pa.table(columns | {name: _finite(result.statistics[name].reshape(-1)) for name in STATISTICS})
 
 
 def setting_columns(plan: Plan, cohort: Cohort, positions: np.ndarray) -> dict[str, pa.Array]:
@@ -164,88 +162,11 @@ def _repeated(ids: np.ndarray, times: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, pa.array(ids)).cast(pa.string())
 
 
-# --- files ----------------------------------------------------------------------------------------
-
-
-def write_shard(folder: Path, shard: Shard, tables: dict[str, pa.Table], digest: str) -> None:
-    """Write the three files of a shard. Raises GradsimError with one line where the disk does not take them."""
-    for table in TABLES:
-        target = _file(folder, table, shard)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        marked = tables[table].replace_schema_metadata({_DIGEST: digest.encode(), _SHARD: shard.mark.encode()})
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "wb") as sink:
-                pq.write_table(marked, sink, compression="zstd")
-                sink.flush()
-                os.fsync(sink.fileno())
-            os.replace(temporary, target)
-            _sync_folder(target.parent)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise GradsimError(f"{target}: cannot be written: {error.strerror or error}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable, where folders can be synced."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
-
-
-def expected_rows(cohort: Cohort) -> dict[str, int]:
-    """Rows of one run in each table."""
-    return {
+def expected_rows(campaign: Campaign, cohort: Cohort) -> dict[str, int]:
+    """Rows of one run in each table that the campaign stores."""
+    rows = {
         "runs": 1,
         "curves": len(curve_steps(cohort)),
         "layers": len(cohort.checkpoints) * cohort.task.architecture.depth,
     }
-
-
-def is_complete(folder: Path, shard: Shard, rows: dict[str, int], digest: str) -> bool:
-    """Whether all three files of a shard are whole and of this campaign; rows: of one run."""
-    for table in TABLES:
-        try:
-            found = pq.read_metadata(_file(folder, table, shard))
-        except (OSError, pa.ArrowException):
-            return False
-        marks = found.metadata or {}
-        if (
-            found.num_rows != rows[table] * len(shard.positions)
-            or marks.get(_DIGEST) != digest.encode()
-            or marks.get(_SHARD) != shard.mark.encode()
-        ):
-            return False
-    return True
-
-
-def remove_others(folder: Path, shards: Iterable[Shard]) -> None:
-    """Remove every shard's file, and what is left of writing one, but for the given shards: halves of a shard that was
-    being written, damaged ones, and those that another division into shards has left."""
-    kept = {f"{shard.name}.parquet" for shard in shards}
-    for table in TABLES:
-        for pattern in (SHARD_FILES, f".{SHARD_FILES}.*.tmp"):
-            for path in (folder / table).glob(pattern):
-                if path.name not in kept:
-                    path.unlink(missing_ok=True)
-
-
-def outcome_counts(folder: Path, shards: Iterable[Shard]) -> dict[str, int]:
-    """How many runs of the given shards, which are complete, had which outcome; the most frequent first."""
-    counts: dict[str, int] = {}
-    for shard in shards:
-        for found in pq.read_table(_file(folder, "runs", shard), columns=["outcome"])["outcome"].value_counts():
-            name = found["values"].as_py()
-            counts[name] = counts.get(name, 0) + found["counts"].as_py()
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))
-
-
-def _file(folder: Path, table: str, shard: Shard) -> Path:
-    return folder / table / f"{shard.name}.parquet"
+    return {table: rows[table] for table in STORED[campaign.store]}

@@ -82,6 +82,7 @@ class FakeResults:
     layers: pd.DataFrame
     axes: list[str]
     info: dict[str, Any] = field(default_factory=lambda: dict(INFO))
+    stored: tuple[str, ...] = ("runs", "curves", "layers")
 
 
 def fake_results(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from campaign_help import (
     tables,
 )
 
-from gradsim import GradsimError, Results, runner, storage
+from gradsim import GradsimError, Results, runner, shard_files, storage
 from gradsim.cohort import cohort_of
 
 pytestmark = pytest.mark.usefixtures("small_shards")
@@ -46,7 +47,7 @@ def copy(done, tmp_path):
 
 def test_files_of_a_finished_campaign(done):
     campaign, results = done
-    assert {p.name for p in results.path.iterdir()} == {"campaign.toml", "info.json", "lock", *TABLES}
+    assert {p.name for p in results.path.iterdir()} == {"campaign.toml", "info.json", "lock", "sums", *TABLES}
     names = [f"{s.name}.parquet" for s in campaign.plan.shards]
     assert len(names) >= 4
     for table in TABLES:
@@ -55,10 +56,36 @@ def test_files_of_a_finished_campaign(done):
     assert (results.path / "lock").read_text() == ""
 
 
+def test_sums_are_those_of_the_files(done):
+    _, results = done
+    for shard in results.campaign.plan.shards:
+        noted = (results.path / "sums" / f"{shard.name}.b2").read_text().splitlines()
+        files = [f"{table}/{shard.name}.parquet" for table in sorted(TABLES)]
+        wanted = [f"{hashlib.blake2b((results.path / file).read_bytes()).hexdigest()}  {file}" for file in files]
+        assert noted == wanted
+
+
+@pytest.mark.parametrize("store", ["runs", "curves"])
+def test_a_campaign_keeps_what_it_says(done, tmp_path, store):
+    whole = tables(done[1])
+    campaign = small(grid=GRID, store=store)
+    results = campaign.run(tmp_path / "some", progress=False)
+    kept = TABLES[: TABLES.index(store) + 1]
+    assert results.stored == kept
+    assert_same(tables(results), {table: whole[table] for table in kept})
+    for table in set(TABLES) - set(kept):
+        assert not (results.path / table).exists()
+        refusal(lambda table=table: getattr(results, table), f"keeps no {table}", f'store = "{store}"')
+    assert results.query("select count(*) as n from runs")["n"][0] == len(results)
+    assert runner.status(results)["shards_done"] == len(campaign.plan.shards)
+    again = campaign.run(results.path, progress=False)
+    assert len(again) == len(results)
+
+
 def test_footers_tell_campaign_shard_and_rows(done):
     campaign, results = done
     for shard in campaign.plan.shards:
-        rows = storage.expected_rows(cohort_of(campaign, campaign.plan.cohort_cells[shard.cohort]))
+        rows = storage.expected_rows(campaign, cohort_of(campaign, campaign.plan.cohort_cells[shard.cohort]))
         assert rows == {"runs": 1, "curves": 21, "layers": 6 * 3}
         for table in TABLES:
             footer = pq.read_metadata(results.path / table / f"{shard.name}.parquet")
@@ -139,6 +166,28 @@ def a_neighbor(path):
             shutil.copy(other, path)
             return
     raise AssertionError("no shard of the same size")
+
+
+def a_bit(path):
+    """One bit of a number of the data, in a file that can be read and has the right marks."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("table", [*TABLES, "sums"])
+def test_a_shard_with_a_changed_bit_is_made_anew(done, copy, table):
+    campaign, path = copy
+    name = sorted((path / table).iterdir())[1]
+    a_bit(name)
+    assert_same(tables(campaign.run(path, progress=False)), tables(done[1]))
+    assert name.read_bytes()
+    assert shard_files.is_sound(
+        path,
+        campaign.plan.shards[1],
+        storage.expected_rows(campaign, cohort_of(campaign, campaign.plan.cohort_cells[0])),
+        campaign.digest,
+    )
 
 
 @pytest.mark.parametrize("table", TABLES)

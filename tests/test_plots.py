@@ -50,8 +50,17 @@ def draw(results, name: str, **look) -> Figure:
         "saturation": lambda: [analysis.saturation(results.layers, runs, by[:1])],
         "gradient_flow": lambda: [analysis.gradient_flow(results.layers, runs, by)],
         "loss_curves": lambda: [analysis.loss_curves(results.curves, runs, by)],
+        "sharpness": lambda: [analysis.sharpness(with_sharpness(results), runs, by[:1], rate)],
     }
     return getattr(plots, name)(*frames[name](), **look)
+
+
+def with_sharpness(results):
+    """The curves with the columns of a campaign that recorded it: numbers that follow the loss."""
+    rates = results.curves[["run_id"]].merge(results.runs[["run_id", "learning_rate"]], how="left")["learning_rate"]
+    loss = results.curves["train_loss"]
+    limits = (2 / rates).where(loss.notna().to_numpy())
+    return results.curves.assign(sharpness=(1 + loss).where(loss < 1e3), stability_limit=limits.to_numpy())
 
 
 def drawn(campaigns, name: str, count: int) -> Figure:
@@ -63,8 +72,9 @@ def drawn(campaigns, name: str, count: int) -> Figure:
 
 
 _DRAWN: dict[tuple[str, int], Figure] = {}
-# Those that take no frame are tested in test_plot_activations.
+# Those that take no frame are tested in test_plot_activations, those of theory in test_plots_theory.
 OTHERS = ("rc_params", "ROWS", "activations", "staircase", "unit_step")
+OTHERS += ("phase_diagram", "phase_diagrams", "signal_maps", "theory_over_measurement")
 NAMES = [name for name in plots.__all__ if name not in OTHERS]
 ONE_AXES = ["convergence_rate", "axis_effects", "fates", "learning_rate_windows", "saturation"]
 
@@ -195,6 +205,7 @@ def test_an_empty_frame_makes_a_figure_that_says_why(campaigns, name):
         "saturation": [analysis.saturation(results.layers, campaigns[2].runs, by)],
         "gradient_flow": [analysis.gradient_flow(results.layers, campaigns[2].runs, by)],
         "loss_curves": [analysis.loss_curves(results.curves, campaigns[2].runs, by)],
+        "sharpness": [analysis.sharpness(with_sharpness(results), campaigns[2].runs, by)],
     }
     written = texts(getattr(plots, name)(*frames[name]))
     assert any(len(text.split()) >= 4 and text.endswith(".") for text in written)

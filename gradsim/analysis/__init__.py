@@ -23,6 +23,7 @@ from gradsim.analysis.settings import (
     evidence,
     hopeless_settings,
 )
+from gradsim.analysis.sharpness import sharpness
 from gradsim.analysis.verdict import findings
 
 __all__ = [
@@ -49,5 +50,6 @@ __all__ = [
     "rate_axis",
     "saturation",
     "setting_axes",
+    "sharpness",
     "wilson_interval",
 ]

@@ -33,6 +33,10 @@ from gradsim.analysis.settings import (
 )
 
 LIMIT = 10
+# In the place of statistics that a campaign does not keep: those that sentences are about, of no run.
+_NO_LAYERS = pd.DataFrame(
+    {name: pd.Series(dtype=float) for name in ("step", "layer", "saturated_low", "saturated_high", "dead", "delta_rms")}
+).assign(run_id=pd.Series(dtype=str))
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Facts:
 
     @classmethod
     def of(cls, results: Any) -> Facts:
-        return cls(results.runs, results.layers, list(results.axes))
+        layers = results.layers if "layers" in results.stored else _NO_LAYERS
+        return cls(results.runs, layers, list(results.axes))
 
     @cached_property
     def settings(self) -> pd.DataFrame:

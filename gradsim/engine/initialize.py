@@ -174,7 +174,8 @@ def initial_parameters(
             mine = Starts(*(a[runs] for a in starts))
             treated = _treated(architecture, campaign_seed, seeds[runs], mine, parameters[runs], samples)
             by_number = out.reshape(len(out), -1, LANES[dtype])
-            by_number[some // LANES[dtype], :, some % LANES[dtype]] = treated
+            with np.errstate(over="ignore"):  # beyond float32 is infinite
+                by_number[some // LANES[dtype], :, some % LANES[dtype]] = treated
     _set_learned(layers, lanes_array(parameters, dtype), out)
     return out
 

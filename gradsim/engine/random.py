@@ -15,7 +15,7 @@ from gradsim.lanes import bits, cos_sin_turns, from_bits, lane_count, load, log,
 
 # What a stream is drawn for: two uses never share numbers.
 STREAM_WEIGHTS, STREAM_BIASES, STREAM_BATCHES, STREAM_NOISE = 0, 1, 2, 3
-STREAM_PLACES, STREAM_DRAWS = 16, 32
+STREAM_PLACES, STREAM_DRAWS, STREAM_DIRECTIONS = 16, 32, 64
 # Words of a part of a stream when many are drawn: few enough that their eightfold copies need little memory.
 _DRAWS_A_PART = 1 << 16
 

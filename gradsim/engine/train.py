@@ -13,6 +13,7 @@ import numpy as np
 from gradsim.engine.loop import FINAL, train_groups
 from gradsim.engine.network import Architecture
 from gradsim.engine.probe import SATURATED_SHARE, STATISTICS
+from gradsim.engine.sharpness import measure_sharpness
 from gradsim.lanes import LANES, aligned_empty
 from gradsim.losses import LOSSES
 from gradsim.optimizers import CLIP_NORM, CLIP_VALUE, OPTIMIZERS
@@ -47,13 +48,15 @@ class Networks(NamedTuple):
 class Records(NamedTuple):
     """What a run leaves, float64: batch losses [groups, steps, L], full training losses [groups, checkpoints, L],
     final evaluation [groups, FINAL, L], statistics [groups, checkpoints, layers, STATISTICS * L]; weights at
-    checkpoints [groups, checkpoints, P * L], of length 0 where not wanted."""
+    checkpoints [groups, checkpoints, P * L], of length 0 where not wanted; sharpness [groups, checkpoints, L],
+    likewise."""
 
     losses: np.ndarray
     train_loss: np.ndarray
     final: np.ndarray
     statistics: np.ndarray
     snapshots: np.ndarray
+    sharpness: np.ndarray
 
 
 class Work(NamedTuple):
@@ -106,6 +109,7 @@ class Task:
 
     batches: int64 [steps, batch] rows of the training data, or [steps, 0] for full batches in order.
     checkpoints: steps to record at, increasing, from 0 to `steps`.
+    sharpness: whether to measure it there, after training.
     """
 
     architecture: Architecture
@@ -120,6 +124,7 @@ class Task:
     probe_samples: int
     statistics: bool = True
     campaign_seed: int = 0
+    sharpness: bool = False
 
     @property
     def train_samples(self) -> int:
@@ -203,25 +208,29 @@ class Task:
         """Empty records, all NaN."""
         size, layers = LANES[self.dtype], self.architecture.depth
         steps, checks = len(self.batches), len(self.checkpoints)
-        kept = groups if snapshots else 0
+        kept = groups if snapshots or self.sharpness else 0
 
         def blank(*shape):
             out = aligned_empty(shape, np.float64)
             out.fill(np.nan)
             return out
 
+        # A group whose networks are all lost ends early, and leaves what is here.
+        moments = aligned_empty((kept, checks, self.architecture.parameter_count * size), self.dtype)
+        moments.fill(np.nan)
         return Records(
             losses=blank(groups, steps, size),
             train_loss=blank(groups, checks, size),
             final=blank(groups, len(FINAL), size),
             statistics=blank(groups if self.statistics else 0, checks, layers, len(STATISTICS) * size),
-            snapshots=aligned_empty((kept, checks, self.architecture.parameter_count * size), self.dtype),
+            snapshots=moments,
+            sharpness=blank(groups if self.sharpness else 0, checks, size),
         )
 
     def run(self, networks: Networks, records: Records, work: Work, stop: np.ndarray) -> bool:
         """Train all groups of `networks` in place; False where `stop[0]` was set meanwhile."""
         layers, settings = self.architecture.layers(self.dtype), self.settings(networks)
-        return train_groups(
+        done = train_groups(
             len(networks.weights),
             layers,
             settings,
@@ -234,8 +243,12 @@ class Task:
             work,
             stop,
         )
+        if not done or not self.sharpness:
+            return done
+        return measure_sharpness(self, networks, records.snapshots, stop, records.sharpness)
 
 
 def saturation_limits(slopes: np.ndarray, centers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """(threshold, center) lanes from [groups, hidden, L] largest slopes and the points where they are reached."""
-    return np.ascontiguousarray(np.concatenate([SATURATED_SHARE * slopes, centers], axis=-1), dtype)
+    with np.errstate(over="ignore"):  # steeper than float32 can hold is without a bound
+        return np.ascontiguousarray(np.concatenate([SATURATED_SHARE * slopes, centers], axis=-1), dtype)

@@ -3,7 +3,8 @@
     rates = analysis.convergence_rate(results.runs, ["activation", "initializer"])
     plots.convergence_rate(rates).savefig("convergence.png", dpi=200)
 
-`activations`, `unit_step` and `staircase` draw functions themselves, by name.
+`activations`, `phase_diagrams`, `unit_step` and `staircase` draw functions themselves, by name; the others of theory
+(`phase_diagram`, `signal_maps`, `theory_over_measurement`) the frames of `gradsim.theory`.
 
 Figures are matplotlib's own, without pyplot, in the project's style; `theme="dark"` for dark paper, `ax=`
 where a figure has one panel.
@@ -11,9 +12,11 @@ where a figure has one panel.
 
 from gradsim.plots.activations import activations, staircase, unit_step
 from gradsim.plots.bars import axis_effects, fates, learning_rate_windows
-from gradsim.plots.lines import dead_units, gradient_flow, loss_by_learning_rate, loss_curves
+from gradsim.plots.lines import dead_units, gradient_flow, loss_by_learning_rate, loss_curves, sharpness
 from gradsim.plots.maps import convergence_rate, saturation
+from gradsim.plots.phases import phase_diagram, phase_diagrams
 from gradsim.plots.style import ROWS, rc_params
+from gradsim.plots.theory import signal_maps, theory_over_measurement
 
 __all__ = [
     "ROWS",
@@ -26,8 +29,13 @@ __all__ = [
     "learning_rate_windows",
     "loss_by_learning_rate",
     "loss_curves",
+    "phase_diagram",
+    "phase_diagrams",
     "rc_params",
     "saturation",
+    "sharpness",
+    "signal_maps",
     "staircase",
+    "theory_over_measurement",
     "unit_step",
 ]

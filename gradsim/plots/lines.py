@@ -1,4 +1,4 @@
-"""Figures of lines: loss and dead units against learning rate, loss over time, the error signal by layer.
+"""Figures of lines: loss and dead units against learning rate, loss and sharpness over time, the error signal by layer.
 
 Lines are the first column compared by, panels the second.
 """
@@ -6,6 +6,7 @@ Lines are the first column compared by, panels the second.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from gradsim.analysis import words
-from gradsim.analysis.axes import is_numeric
+from gradsim.analysis.axes import is_numeric, is_rate
 from gradsim.analysis.comparisons import group_columns
 from gradsim.errors import UsageError
 from gradsim.plots.style import (
@@ -246,6 +247,55 @@ def loss_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Figure:
         if not any(np.isfinite(np.asarray(line.get_ydata(), float)[-1]) for line in one.lines):
             say(one, "more than half of the runs of every line diverged")
     return _finish(panels, axes, title, ("step", "median batch loss, quartiles shaded"), ax)
+
+
+# How far beyond the sharpness that was measured a limit may lie and still be shown.
+LIMIT_SPAN = 4.0
+
+
+@styled
+def sharpness(sharpness: pd.DataFrame, ax: Axes | None = None) -> Figure:
+    """Median sharpness over training with the quartiles as a band, from `analysis.sharpness`, on a log axis.
+
+    Dashed in the color of each line: the limit of stability at its learning rate, where that is within reach.
+    """
+    title = "Sharpness over training"
+    if sharpness.empty:
+        return empty_figure(title, "No run has a finite sharpness at a checkpoint.", ax)
+    *keys, _ = group_columns(sharpness)
+    panels = Multiples(sharpness, keys, -sharpness["median"], "those with the sharpest loss", ax)
+    panels.pens = [replace(pen, dashes="-") for pen in panels.pens]  # dashes are for limits
+    if panels.hue and is_rate(panels.hue):
+        title = f"{title}, by {words.axis_name(panels.hue)}"
+    axes = panels.grid(ax, 2.4)
+    rows = panels.shown_rows()
+    low, high = padded(rows[["q25", "median", "q75"]].to_numpy(float))
+    low, high = (0.1, 1.0) if np.isnan(low) else (low, high)
+    limits = rows["limit"].to_numpy(float)
+    near = limits[(limits > low / LIMIT_SPAN) & (limits < high * LIMIT_SPAN)]
+    if near.size:
+        low, high = min(low, near.min() / 1.15), max(high, near.max() * 1.15)
+
+    def draw(one: Axes, cell: pd.DataFrame, pen: Pen, k: int) -> None:
+        cell = cell.sort_values("step")
+        x, every = cell["step"], max(1, len(cell) // 8)
+        q25, middle, q75 = (cell[name].clip(lower=low / 10) for name in ("q25", "median", "q75"))
+        one.fill_between(x, q25, q75, color=pen.color, alpha=0.13, linewidth=0)
+        one.plot(x, middle, **pen.line(), markevery=(k * every // HUES, every), zorder=3)
+        one.plot(x, cell["limit"], color=pen.color, linestyle=(0, (5, 3)), linewidth=1.0, drawstyle="steps-post")
+
+    for one in axes:
+        log_axis(one.yaxis, low, high)
+        if len(one.get_yticks()) < 3:
+            one.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+        one.set_xlim(-0.01 * sharpness["step"].max(), max(1, sharpness["step"].max()) * 1.02)
+        one.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    panels.draw(axes, draw)
+    said = "Sharpness: the largest eigenvalue of the Hessian of the loss."
+    if near.size:
+        said += " Dashed: the limit of stability, 2/rate for gradient descent, beyond which steps of a full batch grow."
+    panels.note = f"{said} {panels.note}".strip()
+    return _finish(panels, axes, title, ("step", "median sharpness, quartiles shaded"), ax)
 
 
 # Least over largest error signal that the gradient flow's axis shows.

@@ -1,26 +1,25 @@
-"""Figures of theory: phases over sigma_w and sigma_b, maps of variances and correlations, prediction over measurement.
+"""Figures of theory: maps of variances and correlations from layer to layer, prediction over measurement.
 
 They draw the frames that the functions of `gradsim.theory` return.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
+from gradsim.analysis import words
 from gradsim.errors import UsageError
+from gradsim.plots.lines import FLOW_SPAN
 from gradsim.plots.style import (
     HUES,
+    PANELS,
     Pen,
     color,
     dress,
@@ -32,14 +31,9 @@ from gradsim.plots.style import (
     pens,
     row_names,
     shown,
-    single_axes,
     styled,
 )
 
-# The factor a layer of squared gradients, and its inverse, beyond which colors no longer change.
-STEEPEST = 4.0
-# Depths of which the contours are drawn: so many layers make e of squared gradients, or 1/e.
-CONTOURS = (3, 10, 30)
 STATISTICS = {
     "preactivation_std": "std of pre-activations",
     "activation_std": "std of activations",
@@ -52,161 +46,6 @@ STATISTICS = {
     "saturated_high": "share saturated high",
     "weight_rms": "rms of weights",
 }
-
-
-# --- phases ---------------------------------------------------------------------------------------
-
-
-@styled
-def phase_diagram(
-    phases: pd.DataFrame,
-    edge: pd.DataFrame | None = None,
-    named: Mapping[str, float] | None = None,
-    ax: Axes | None = None,
-) -> Figure:
-    """chi1 over sigma_w and sigma_b, from `theory.phase_diagram`: where gradients vanish, where they explode.
-
-    edge: the edge of chaos, from `theory.edge_of_chaos`. named: sigma_w of initializers with biases of 0, from
-    `theory.named_sigma_w`, marked below. Raises UsageError for frames that are no grid.
-    """
-    name = str(phases["activation"].iloc[0]) if len(phases) else ""
-    title = f"Phases of wide {label(name)} networks"
-    if phases.empty:
-        return empty_figure(title, "There is no grid to draw.", ax)
-    across, down = np.unique(phases["sigma_w"]), np.unique(phases["sigma_b"])
-    if min(len(across), len(down)) < 2 or len(phases) != len(across) * len(down):
-        raise UsageError("phases: must hold every pair of at least two sigma_w and two sigma_b")
-    table = phases.pivot(index="sigma_b", columns="sigma_w", values="chi1").to_numpy(float)
-    unbounded = phases.assign(lost=phases["phase"].eq("unbounded")).pivot(
-        index="sigma_b", columns="sigma_w", values="lost"
-    )
-    lost = unbounded.to_numpy(bool)
-    figure, axes = single_axes(ax, 5.1, 6.8)
-    chi = np.where(lost, np.nan, table)
-    with np.errstate(divide="ignore"):
-        shade = np.log(np.clip(chi, 1 / STEEPEST, STEEPEST))
-    limit = math.log(STEEPEST)
-    image = axes.pcolormesh(
-        across, down, shade, cmap=_tide(), vmin=-limit, vmax=limit, antialiased=False, rasterized=True
-    )
-    axes.grid(False)
-    axes.set_xlim(across[0], across[-1])
-    handles = _depth_contours(axes, across, down, chi)
-    if edge is not None:
-        handles = _edge_line(axes, edge[edge["stable"]], (across, down)) + handles
-    handles += _unbounded(axes, across, down, lost)
-    _name_phases(axes, across, down, chi, lost)
-    _mark_initializers(axes, named or {}, down)
-    axes.set_ylabel(r"$\sigma_b$, biases")
-    _chi_bar(figure, image, axes)
-    return dress(figure, title, handles, ax=ax)
-
-
-def _tide() -> mpl.colors.Colormap:
-    """Blue where gradients vanish, orange where they explode, paper between: apart for every kind of color vision."""
-    blue, orange = ("#0072B2", "#D55E00")
-    stops = [blue, mpl.colors.to_hex(_mix(blue, 0.45)), color("paper"), mpl.colors.to_hex(_mix(orange, 0.45)), orange]
-    return mpl.colors.LinearSegmentedColormap.from_list("tide", stops).with_extremes(bad=color("paper"))
-
-
-def _mix(name: str, share: float) -> np.ndarray:
-    return share * np.array(mpl.colors.to_rgb(name)) + (1 - share) * np.array(mpl.colors.to_rgb(color("paper")))
-
-
-def _depth_contours(axes: Axes, across: np.ndarray, down: np.ndarray, chi: np.ndarray) -> list[Line2D]:
-    """Lines of equal depth scale 1/abs(ln chi1), with the number of layers on them."""
-    levels = sorted(math.exp(sign / depth) for depth in CONTOURS for sign in (-1, 1))
-    if not np.nanmin(chi, initial=np.inf) < levels[-1] or not np.nanmax(chi, initial=0) > levels[0]:
-        return []
-    look = {"linewidth": 0.6, "alpha": 0.7}
-    with np.errstate(all="ignore"):
-        lines = axes.contour(across, down, chi, levels=levels, colors=[color("ink")], linewidths=0.6, alpha=0.7)
-    named = axes.clabel(lines, fmt=lambda level: f"{1 / abs(math.log(level)):.0f}", fontsize=7.5, inline_spacing=2)
-    for text in named:
-        text.set_color(color("ink"))
-    return [Line2D([], [], color=color("ink"), label=r"depth scale $1/|\ln\,\chi_1|$, layers", **look)]
-
-
-def _edge_line(axes: Axes, edge: pd.DataFrame, grid: tuple[np.ndarray, np.ndarray]) -> list[Line2D]:
-    """The edge of chaos; where it is a single point, that."""
-    across, down = grid
-    inside = edge["sigma_w"].between(across[0], across[-1]) & edge["sigma_b"].between(down[0], down[-1])
-    look = {"color": color("ink"), "label": r"edge of chaos, $\chi_1$ = 1"}
-    if not inside.any():
-        return []
-    edge = edge[inside | inside.shift(1, fill_value=False) | inside.shift(-1, fill_value=False)]
-    if np.ptp(edge["sigma_b"]) < 1e-3 and np.ptp(edge["sigma_w"]) < 1e-3:
-        look |= {"marker": "o", "linestyle": "", "markersize": 7, "clip_on": False, "zorder": 8}
-        return axes.plot(edge["sigma_w"].mean(), edge["sigma_b"].mean(), **look)
-    return axes.plot(edge["sigma_w"], edge["sigma_b"], linewidth=2.4, **look)
-
-
-def _unbounded(axes: Axes, across: np.ndarray, down: np.ndarray, lost: np.ndarray) -> list[Patch]:
-    if not lost.any():
-        return []
-    with mpl.rc_context({"hatch.color": color("rule"), "hatch.linewidth": 1.0}):
-        axes.contourf(across, down, lost.astype(float), levels=[0.5, 1.5], colors=["none"], hatches=["///"])
-        return [Patch(facecolor="none", edgecolor=color("rule"), hatch="///", linewidth=0, label="no fixed point")]
-
-
-def _name_phases(axes: Axes, across: np.ndarray, down: np.ndarray, chi: np.ndarray, lost: np.ndarray) -> None:
-    """What happens, written in the middle of each phase that has room for it."""
-    halo = [patheffects.withStroke(linewidth=3, foreground=color("paper"))]
-    with np.errstate(invalid="ignore"):
-        phases = {
-            "ordered:\ngradients vanish": chi < 0.999,
-            "chaotic:\ngradients explode": chi > 1.001,
-            "the variance\ngrows without end": lost,
-        }
-    for text, inside in phases.items():
-        if inside.mean() > 0.08:
-            row, column = _innermost(inside)
-            at = {"ha": "center", "va": "center", "fontsize": 9.5, "fontweight": "bold", "zorder": 6}
-            axes.text(across[column], down[row], text, path_effects=halo, **at)
-
-
-def _innermost(inside: np.ndarray) -> tuple[int, int]:
-    """The place whose nearest place outside is farthest; of several, the one in their middle."""
-    outside = np.argwhere(~np.pad(inside, 1)) - 1
-    candidates = np.argwhere(inside)
-    candidates = candidates[:: max(1, len(candidates) // 400)]
-    scale = np.array([1.0 / inside.shape[0], 0.55 / inside.shape[1]])  # text is wider than high
-    away = (((candidates[:, None] - outside[None]) * scale) ** 2).sum(axis=2).min(axis=1)
-    deepest = candidates[away > 0.9 * away.max()]
-    middle = np.abs((deepest - np.median(deepest, axis=0)) * scale).sum(axis=1)
-    return tuple(deepest[int(middle.argmin())])
-
-
-def _mark_initializers(axes: Axes, named: Mapping[str, float], down: np.ndarray) -> None:
-    """A lane under sigma_b = 0 with a triangle for each initializer, and its name."""
-    low, high = axes.get_xlim()
-    inside = sorted(((w, name) for name, w in named.items() if low <= w <= high))
-    axes.set_xlabel(r"$\sigma_w$, weights")
-    height = down[-1] - down[0]
-    if not inside or down[0] != 0:
-        axes.set_ylim(down[0], down[-1])
-        return
-    ends: list[float] = []  # of the last name in each row
-    for w, name in inside:
-        half = 0.0078 * (high - low) * len(name)
-        at = min(max(w, low + half), high - half)
-        row = next((k for k, end in enumerate(ends) if end < at - half), len(ends))
-        ends[row:] = [at + half, *ends[row + 1 :]]
-        axes.plot([w], [-0.022 * height], marker="^", markersize=7, color=color("ink"), linestyle="", zorder=7)
-        axes.text(at, (-0.044 - 0.043 * row) * height, name, ha="center", va="top", fontsize=8.5, zorder=7)
-    lane = (0.055 + 0.043 * len(ends)) * height
-    axes.set_ylim(-lane, down[-1])
-    axes.axhspan(-lane, 0, color=color("paper"), zorder=2)
-    axes.axhline(0, color=color("muted"), linewidth=0.8, zorder=3)
-    axes.yaxis.set_major_locator(mpl.ticker.FixedLocator([t for t in axes.get_yticks() if 0 <= t <= down[-1]]))
-
-
-def _chi_bar(figure: Figure, image: Any, axes: Axes) -> None:
-    bar = figure.colorbar(image, ax=axes, aspect=28, fraction=0.04, pad=0.02, extend="both")
-    bar.outline.set_visible(False)
-    ticks = [0.25, 0.5, 1.0, 2.0, 4.0]
-    bar.set_ticks([math.log(t) for t in ticks], labels=[f"{t:g}" for t in ticks])
-    bar.set_label(r"$\chi_1$: squared gradients, factor a layer")
 
 
 # --- maps -----------------------------------------------------------------------------------------
@@ -268,11 +107,13 @@ def _mark_points(axes: Axes, points: pd.DataFrame, pen: Pen, end: float) -> None
 def theory_over_measurement(
     beside: pd.DataFrame,
     statistics: Sequence[str] = ("preactivation_std", "activation_std", "delta_rms", "gradient_rms"),
+    panels: str | None = None,
 ) -> Figure:
     """Expected statistics by layer as lines, measured ones as points with intervals, from `theory.compare`.
 
-    A panel a statistic. At most eight settings; a note says what was left out. Raises UsageError for a statistic that
-    is not in the frame.
+    A panel a statistic; with `panels`, a column of the frame such as "initializer", a row of panels for each of its
+    values. At most eight lines and nine rows; a note says what was left out. Raises UsageError for a statistic or a
+    column that is not in the frame.
     """
     title = "Theory over measurement before the first step"
     known = beside["statistic"].unique().tolist() if len(beside) else []
@@ -282,35 +123,68 @@ def theory_over_measurement(
     if not known:
         return empty_figure(title, "No run has a finite record at step 0.")
     keys = beside.columns[: beside.columns.get_loc("layer")].tolist()
-    beside = beside.assign(setting=row_names(beside, keys))
+    if panels is not None and panels not in keys:
+        raise UsageError(f"panels = {panels!r}: must be one of {', '.join(keys) or 'no column, as nothing varies'}")
+    beside = beside.assign(setting=row_names(beside, [key for key in keys if key != panels]))
     settings, note = shown(list(dict.fromkeys(beside["setting"])), HUES, "setting", "the first ones")
     looks = dict(zip(settings, pens(settings), strict=True))
-    columns = min(2, len(statistics))
-    rows = -(-len(statistics) // columns)
-    figure = new_figure(1.4 + 2.15 * rows, 8.2)
-    grid = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
-    handles = [pen.handle() for pen in looks.values()]
-    how = "Lines: expected, of wide layers. Points: measured, with 95% intervals of the mean over runs."
-    dress(figure, title, handles, f"{how} {note}".strip())
-    for axes, name in zip(grid, statistics, strict=False):
-        _panel(axes, beside[beside["statistic"].eq(name)], looks)
-        axes.set_title(STATISTICS.get(name, name))
-    for k, axes in enumerate(grid):
-        axes.set_visible(k < len(statistics))
-        axes.tick_params(labelbottom=k + columns >= len(statistics))
-        if k + columns >= len(statistics):
-            axes.set_xlabel("layer (0 = first)")
+    beside = beside[beside["setting"].isin(settings)]
+    values: list[object] = []
+    if panels is not None:
+        values, more = shown(
+            beside[panels].drop_duplicates().tolist(), PANELS, words.axis_name(panels), "the first ones"
+        )
+        beside, note = beside[beside[panels].isin(values)], f"{note} {more}".strip()
+    figure, grid = _grid(len(statistics), len(values))
+    how = "Lines: expected, of wide layers. Points: measured, with 95% intervals of the mean over networks."
+    zeros = False
+    for k, name in enumerate(statistics):
+        cells = beside[beside["statistic"].eq(name)]
+        column = [(grid[k], cells)] if panels is None else []
+        for row, value in enumerate(values):
+            column.append((grid[row * len(statistics) + k], cells[cells[panels].eq(value)]))
+            if k == 0:
+                text = label(words.axis_value(panels, value), 24)
+                column[-1][0].set_ylabel(text, color=color("ink"), fontweight="bold")
+        column[0][0].set_title(STATISTICS.get(name, name))
+        for axes, mine in column:
+            zeros |= _scale(axes, mine)
+            _panel(axes, mine, looks)
+    figure.align_ylabels()
+    how += " What is exactly 0 has no place on a logarithmic axis." if zeros else ""
+    dress(figure, title, [pen.handle() for pen in looks.values()], f"{how} {note}".strip())
     return figure
 
 
-def _panel(axes: Axes, cells: pd.DataFrame, looks: Mapping[str, Pen]) -> None:
-    cells = cells[cells["setting"].isin(looks)]
+def _grid(statistics: int, rows_of_panels: int) -> tuple[Figure, list[Axes]]:
+    """Two panels a row, or so many rows of one panel a statistic."""
+    columns = statistics if rows_of_panels else min(2, statistics)
+    rows = rows_of_panels or -(-statistics // columns)
+    figure = new_figure(1.4 + (1.7 if rows_of_panels else 2.15) * rows, 8.2)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel().tolist()
+    count = rows * columns if rows_of_panels else statistics
+    for k, axes in enumerate(grid):
+        axes.set_visible(k < count)
+        axes.tick_params(labelbottom=k + columns >= count)
+        if k + columns >= count:
+            axes.set_xlabel("layer (0 = first)")
+    return figure, grid
+
+
+def _scale(axes: Axes, cells: pd.DataFrame) -> bool:
+    """Choose a panel's scale; whether something is 0 and has no place on it."""
     numbers = cells[["expected", "measured", "low", "high"]].to_numpy(float)
-    positive = numbers[np.isfinite(numbers)]
-    if positive.size and positive.min() > 0 and positive.max() > 4 * positive.min():
-        log_axis(axes.yaxis, *padded(positive))
-    else:
-        axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    numbers = numbers[np.isfinite(numbers)]
+    positive = numbers[numbers > 0]
+    if positive.size and numbers.min() >= 0 and positive.max() > 4 * positive.min():
+        low, high = padded(positive)
+        log_axis(axes.yaxis, max(low, high * FLOW_SPAN), high)
+        return bool((numbers == 0).any())
+    axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    return False
+
+
+def _panel(axes: Axes, cells: pd.DataFrame, looks: Mapping[str, Pen]) -> None:
     for setting, pen in looks.items():
         rows = cells[cells["setting"].eq(setting)].sort_values("layer")
         axes.plot(rows["layer"], rows["expected"], **(pen.line() | {"marker": ""}), zorder=2)
