@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from gradsim import analysis
 from gradsim.analysis import words
 from gradsim.errors import UsageError
 from gradsim.report import report
+from gradsim.report.theory import LINES, PANELS, STATISTICS
 
 VOID = {"meta", "img", "source", "br", "link", "input"}
 BAD = "<script>alert(1)</script>"
@@ -242,3 +245,135 @@ def test_package_and_function_are_both_called_report(tmp_path):
     results.runs = results.runs.iloc[:0]
     for _ in range(2):
         assert gradsim.report(results).is_file()
+
+
+# --- theory beside measurement ----------------------------------------------------------
+
+
+def section(page: Page, name: str) -> str:
+    """The text of a section of the page, without its numbers."""
+    start = page.source.index(f'<section id="{name}"')
+    part = page.source[start : page.source.index("</section>", start)]
+    part = part[: part.find("<details>")] if "<details>" in part else part
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", part)).split())
+
+
+def trained(path: Path, **fields) -> gradsim.Results:
+    """A finished campaign on iris, of no more steps than it takes."""
+    fields = {"dataset": "iris", "depth": 3, "width": 16, "steps": 3, "learning_rate": 0.1} | fields
+    return gradsim.Campaign(**fields).run(path, progress=False)
+
+
+@pytest.mark.usefixtures("coarse")
+def test_theory_lies_beside_what_was_measured(tmp_path):
+    grid = {
+        "activation": ["tanh", "relu", "softmax"],
+        "initializer": ["he_normal", "lsuv", "glorot_normal"],
+        "learning_rate": [0.01, 0.1],
+        "seed": range(8),
+    }
+    results = trained(tmp_path, grid=grid)
+    page = Page(report(results))
+    text = section(page, "theory")
+    stored = pd.read_csv(tmp_path / "report" / "figures" / "theory.csv")
+    assert set(stored["statistic"]) == set(STATISTICS)
+    assert set(zip(stored["activation"], stored["initializer"], strict=True)) == {
+        (a, i) for a in ("tanh", "relu") for i in ("he_normal", "glorot_normal")
+    }
+    assert (stored["n"] == 8).all()  # networks: the rates repeat them
+    direct = gradsim.theory.compare(results).merge(stored, on=["activation", "initializer", "layer", "statistic"])
+    assert len(direct) == len(stored)
+    np.testing.assert_allclose(direct["expected_x"], direct["expected_y"], rtol=1e-12)
+    np.testing.assert_allclose(direct["measured_x"], direct["measured_y"], rtol=1e-12)
+    silent = "Theory has nothing to say of 5 settings: "
+    assert f"{silent}under lsuv the data decide the weights and softmax looks at whole layers." in text
+    held = stored["expected"].between(stored["low"], stored["high"]).sum()
+    assert f"Theory's value lies in {held} of {len(stored)} intervals." in text
+    off = stored.assign(ratio=stored["measured"] / stored["expected"])
+    for name in STATISTICS:
+        mine = off[off["statistic"].eq(name)]
+        row = mine.loc[np.log(mine["ratio"]).abs().idxmax()]
+        how = f"{words.percent(abs(row['ratio'] - 1))} {'above' if row['ratio'] > 1 else 'below'}"
+        how = how if 0.5 < row["ratio"] < 2 else f"at {words.number(row['ratio'])} times it"
+        assert f"{name.replace('preactivation_std', 'pre-activations')} is {how} ({row['activation']} with" in text
+    assert any("value lies in" in image["alt"] for image in page.all("img"))
+    assert '<a href="#theory">' in page.source
+
+
+@pytest.mark.usefixtures("coarse")
+def test_of_many_settings_a_few_are_shown_and_the_choice_is_said(tmp_path, monkeypatch):
+    """Those that converge most often; theory is asked of no others."""
+    from gradsim.theory import campaigns
+
+    grid = {
+        "activation": ["tanh", "relu", "elu", "gelu", "silu", "sigmoid", "softsign"],
+        "initializer": ["he_normal", "glorot_normal", "zeros", "normal(std=0.1)"],
+        "bias": [True, False],
+        "seed": range(2),
+    }
+    results = trained(tmp_path, depth=1, steps=60, learning_rate=0.5, grid=grid)
+    asked = []
+    of_campaign = campaigns.of_campaign
+    monkeypatch.setattr(campaigns, "of_campaign", lambda *given: asked.append(given) or of_campaign(*given))
+    text = section(Page(report(results)), "theory")
+    stored = pd.read_csv(tmp_path / "report" / "figures" / "theory.csv")
+    assert stored["activation"].nunique() == LINES
+    assert stored["initializer"].nunique() == PANELS
+    assert stored["bias"].nunique() == 1
+    assert len(asked) == LINES * PANELS
+    assert "zeros" not in set(stored["initializer"])
+    assert "5 of 7 activations and 3 of 4 initializers, those that converge most often" in text
+    assert "only bias " in text
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"activation": "softmax"}, "Theory has nothing to say of 1 setting: softmax looks at whole layers."),
+        ({"grid": {"activation": ["softmax", "maxout"]}}, "of 2 settings: softmax and maxout look at whole layers."),
+        ({"initializer": "lsuv"}, "of 1 setting: under lsuv the data decide the weights."),
+        ({"initializer": "zeros", "dataset": "diabetes"}, "Farthest from theory: delta_rms"),
+        ({"activation": "exponential", "initializer": "normal(std=1e6)"}, "finite record"),
+        ({"grid": {"depth": [1, 2]}}, "(depth 2, layer "),
+        ({"grid": {"depth": [1, 2], "seed": [0, 1]}}, "of 15 intervals"),
+        ({"grid": {"seed": range(3)}}, "of 12 intervals"),
+    ],
+    ids=str,
+)
+def test_theory_of_awkward_campaigns(tmp_path, fields, said):
+    text = section(Page(report(trained(tmp_path, **fields))), "theory")
+    assert said in text
+    assert not re.search(r"\b(nan|None|<NA>|NaT|inf)\b", text)
+
+
+@pytest.mark.usefixtures("coarse")
+def test_theory_without_the_data_says_so_and_the_rest_is_there(tmp_path):
+    """Results may be carried to where the data file is not."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"a": random.normal(size=40), "b": random.normal(size=40)})
+    table["target"] = table["a"] > table["b"]
+    table.to_csv(tmp_path / "points.csv", index=False)
+    results = trained(tmp_path / "out", dataset=str(tmp_path / "points.csv"))
+    (tmp_path / "points.csv").unlink()
+    text = section(Page(report(gradsim.Results(results.path))), "theory")
+    assert "Theory could not be worked out: " in text
+    assert "points.csv" in text
+    assert (results.path / "report" / "figures" / "gradient_flow.png").is_file()
+
+
+def test_importing_the_report_compiles_nothing_and_brings_no_theory():
+    code = "import gradsim.report.page, sys; print(*('numba' in sys.modules, 'gradsim.theory' in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize(("store", "absent"), [("runs", ["layers", "curves"]), ("curves", ["layers"])])
+def test_a_campaign_that_keeps_less_has_a_page_that_says_so(tmp_path, store, absent):
+    results = trained(tmp_path / "some", store=store)
+    assert analysis.findings(results)
+    text = " ".join(Page(report(results)).words)
+    for name in absent:
+        assert f"keeps no {'statistics of layers' if name == 'layers' else 'curves'} (store = " in text
+    assert ("Batch loss, the mean since" in text) == (store == "curves")

@@ -17,7 +17,8 @@ from PIL import Image
 from gradsim.analysis.verdict import Facts, verdict
 from gradsim.errors import UsageError
 from gradsim.report import methods
-from gradsim.report.sections import Exhibit, best_table, convergence_exhibit, sections
+from gradsim.report.layout import Exhibit
+from gradsim.report.sections import best_table, convergence_exhibit, sections
 from gradsim.report.tables import hopeless_table, table
 
 PRINT_DPI, SCREEN_DPI, CSS_DPI = 200, 160, 108

@@ -5,49 +5,23 @@ A section whose comparison a campaign does not offer says so in a sentence inste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from gradsim import analysis, plots
 from gradsim.analysis import words
 from gradsim.analysis.axes import setting_axes
 from gradsim.analysis.settings import SCORES, score_column
 from gradsim.analysis.verdict import Facts
+from gradsim.report.layout import Exhibit, Section
 from gradsim.report.tables import Table, hopeless_table, settings_table, table
+from gradsim.report.theory import theory_section
 
 CELLS = 24
 """Combinations of the two main axes up to which a chart gives each a row."""
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """A figure: file name, the finding it shows (its alt text too), how to read it, its data, how to draw it
-    (with the keywords `theme` and `like` of every figure)."""
-
-    name: str
-    finding: str
-    caption: str
-    frame: pd.DataFrame
-    draw: Callable[..., Figure]
-    percent: Sequence[str] = ()
-    keys: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with an opening sentence, exhibits and tables; `absent` says why there are none."""
-
-    id: str
-    title: str
-    intro: str = ""
-    exhibits: list[Exhibit] = field(default_factory=list)
-    tables: list[tuple[str, Table]] = field(default_factory=list)
-    absent: str = ""
 
 
 def pooled(facts: Facts, by: Sequence[str]) -> str:
@@ -95,15 +69,19 @@ def best_table(facts: Facts, limit: int, brief: bool = False) -> Table:
 
 def sections(results: Any, facts: Facts) -> list[Section]:
     """All sections after the first screen, in reading order."""
-    return [
-        _convergence(facts),
-        _learning_rate(facts),
-        _saturation(facts),
-        _dead(facts),
-        _flow(facts),
-        _curves(facts, results.curves),
-        _failures(facts),
-    ]
+    found = [_convergence(facts), _learning_rate(facts)]
+    if "layers" in results.stored:
+        found += [_saturation(facts), _dead(facts), _flow(facts), theory_section(results, facts)]
+    else:
+        found.append(Section("layers", "Layers", absent=_NOT_KEPT.format("statistics of layers", results.stored[-1])))
+    if "curves" in results.stored:
+        found.append(_curves(facts, results.curves))
+    else:
+        found.append(Section("loss-curves", "Loss curves", absent=_NOT_KEPT.format("curves", results.stored[-1])))
+    return [*found, _failures(facts)]
+
+
+_NOT_KEPT = 'The campaign keeps no {} (store = "{}"); campaign.replay(run_id) shows those of a run.'
 
 
 def _convergence(facts: Facts) -> Section:

@@ -65,8 +65,8 @@ __all__ = [
 ]
 
 
-def compare(results):
+def compare(results, runs=None):
     """Theory beside measurement before the first step; see `gradsim.theory.campaigns.compare`."""
     from gradsim.theory import campaigns
 
-    return campaigns.compare(results)
+    return campaigns.compare(results, runs)

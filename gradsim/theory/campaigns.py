@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from gradsim.activations import ACTIVATIONS
 from gradsim.analysis.intervals import bootstrap_interval
 from gradsim.cohort import Cohort, architecture_of, cohort_of, loss_for
 from gradsim.fields import RunFields
@@ -19,6 +20,7 @@ from gradsim.theory.layers import COLUMNS, MOST_SAMPLES, Deltas, Incoming, Layer
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
+    from gradsim.plan import Plan
     from gradsim.results import Results
 
 # Fields that change a network's first forward and backward pass.
@@ -53,8 +55,7 @@ def of_campaign(campaign: Campaign, run_id: str | None = None) -> pd.DataFrame:
     plan = campaign.plan
     if run_id is not None:
         return _statistics(campaign, plan.settings(plan.position(run_id)))
-    chosen = [i for i, axis in enumerate(plan.axes) if any(name.partition(".")[0] in FIELDS for name in axis.names)]
-    names = [name for i in chosen for name in plan.axes[i].names]
+    chosen, names = _telling(plan)
     frames = []
     for position in _representatives(plan, chosen):
         settings = plan.settings(position)
@@ -67,7 +68,13 @@ def of_campaign(campaign: Campaign, run_id: str | None = None) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _representatives(plan, chosen: list[int]) -> list[int]:
+def _telling(plan: Plan) -> tuple[list[int], list[str]]:
+    """The axes that theory tells apart: their places in the plan, and the names of their columns."""
+    chosen = [i for i, axis in enumerate(plan.axes) if any(name.partition(".")[0] in FIELDS for name in axis.names)]
+    return chosen, [name for i in chosen for name in plan.axes[i].names]
+
+
+def _representatives(plan: Plan, chosen: list[int]) -> list[int]:
     """The first run of each combination of the chosen axes, in the order of the plan."""
     first: dict[tuple, int] = {}
     for start in range(0, plan.size, _PIECE):
@@ -150,26 +157,51 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 # --- beside the measurement -----------------------------------------------------------------------
 
 
-def compare(results: Results) -> pd.DataFrame:
+def settings_columns(results: Results) -> list[str]:
+    """The columns of `results.runs` by which theory tells settings apart; data seeds only repeat them."""
+    return [name for name in _telling(results.campaign.plan)[1] if name in results.runs and name != "data_seed"]
+
+
+def compare(results: Results, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Theory beside measurement before the first step: axes, layer, statistic, expected, measured, low, high, n.
 
     One row a setting that theory tells apart (data seeds pooled), a layer and a statistic. `measured` is the mean over
-    n runs, of root mean squares and standard deviations the root of the mean square; low and high are its bootstrap
-    interval.
+    n networks, of root mean squares and standard deviations the root of the mean square; low and high are its bootstrap
+    interval. Runs that differ only in what follows the first step, as learning rates do, are one network.
+
+    runs: the rows of `results.runs` to look at, all by default.
     """
-    expected = of_campaign(results.campaign)
-    axes = [name for name in expected.columns[: expected.columns.get_loc("layer")] if name in results.runs]
-    keys = [name for name in axes if name != "data_seed"]
-    layers = results.layers[results.layers["step"].eq(0)]
-    measured = layers.merge(results.runs[["run_id", *keys]], on="run_id")
-    by = [*keys, "layer"]
-    rows = []
-    groups = {k if isinstance(k, tuple) else (k,): g for k, g in expected.groupby(by, sort=False, dropna=False)}
-    for key, runs in measured.groupby(by, sort=False, dropna=False):
-        theirs = groups.get(key if isinstance(key, tuple) else (key,))
-        for name in COLUMNS if theirs is not None else ():
-            rows.append([*(key if isinstance(key, tuple) else (key,)), name, *_beside(name, theirs[name], runs[name])])
-    return pd.DataFrame(rows, columns=[*by, "statistic", "expected", "measured", "low", "high", "n"])
+    keys = settings_columns(results)
+    runs = _numbered(results.runs if runs is None else runs, keys).drop_duplicates(["setting", "seed", "data_seed"])
+    layers = results.layers[results.layers["step"].eq(0)].merge(runs[["run_id", "setting"]], on="run_id")
+    measured, rows = dict(iter(layers.groupby(["setting", "layer"]))), []
+    for setting, same in runs.groupby("setting"):
+        key = [same[k].iloc[0] for k in keys]
+        datasets = same.drop_duplicates("data_seed")["run_id"]
+        expected = pd.concat([of_campaign(results.campaign, run_id) for run_id in datasets])
+        for layer, theirs in expected.groupby("layer"):
+            found = measured.get((setting, layer), layers.iloc[:0])
+            rows += [[*key, layer, name, *_beside(name, theirs[name], found[name])] for name in COLUMNS if len(found)]
+    return pd.DataFrame(rows, columns=[*keys, "layer", "statistic", "expected", "measured", "low", "high", "n"])
+
+
+def _numbered(runs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """With a column `setting`: which of those that theory tells apart, in order of appearance."""
+    numbers = runs.groupby(keys, sort=False, dropna=False, observed=True).ngroup() if keys else 0
+    return runs.assign(setting=numbers)
+
+
+def silence(results: Results) -> pd.Series:
+    """Why theory does not tell all layers of a run, "" where it does; str, one a row of `results.runs`."""
+    plan, numbered = results.campaign.plan, _numbered(results.runs, settings_columns(results))
+    why = {}
+    for setting, run_id in numbered.drop_duplicates("setting")[["setting", "run_id"]].itertuples(index=False):
+        settings = plan.settings(plan.position(run_id))
+        whole = [choice.name for choice in settings.activation if ACTIVATIONS[choice.name].kind != "pointwise"]
+        drawn = layer_moments(settings, [(1, 1)] * (len(settings.widths) + 1))
+        decided = f"under {settings.initializer.name} the data decide the weights" if None in drawn else ""
+        why[setting] = f"{whole[0]} looks at whole layers" if whole else decided
+    return numbered["setting"].map(why)
 
 
 def _beside(name: str, expected: pd.Series, runs: pd.Series) -> tuple[float, float, float, float, int]:

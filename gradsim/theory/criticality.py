@@ -73,13 +73,17 @@ def edge_of_chaos(act: str | Activation) -> pd.DataFrame:
     act = subject(act)
     square, steep = _moments(act)
     known = np.isfinite(square) & np.isfinite(steep) & (square > 0) & (np.exp(EDGE) > 0.99e-8)
+    faster = np.full(len(EDGE), np.nan)
+    faster[known] = growth(act, np.exp(EDGE[known]))
+    known &= np.isfinite(faster)  # functions that wind too often have it only up to some variance
     if known.sum() < 4:
-        return pd.DataFrame(columns=["q", "sigma_w", "sigma_b", "slope", "stable"], dtype=float)
+        empty = pd.DataFrame(columns=["q", "sigma_w", "sigma_b", "slope", "stable"], dtype=float)
+        return empty.astype({"stable": bool})
     x = EDGE[known]
     # What is left of a variance for the biases, as a share, and where it begins or ends.
     bias = CubicSpline(x, 1 - square[known] / steep[known] / np.exp(x))
     log_steep = CubicSpline(x, np.log(steep[known]))
-    growing = CubicSpline(x, growth(act, np.exp(x)) / steep[known])
+    growing = CubicSpline(x, faster[known] / steep[known])
     fine = np.interp(np.linspace(0, len(x) - 1, FINE * (len(x) - 1) + 1), np.arange(len(x)), x)
     ends = [at for at in bias.roots(extrapolate=False) if np.isfinite(at)] if np.ptp(bias(x)) > 1e-9 else []
     fine = np.union1d(fine, ends)

@@ -234,13 +234,15 @@ def root(of: Callable, low: float, high: float) -> float:
 def correlation_map(act: str | Activation, c: float, q: float, sigma_w: float, sigma_b: float = 0.0) -> float:
     """The next layer's correlation of two inputs' pre-activations of variance q and correlation c.
 
-    C(c) = (sigma_w^2 E[f(u) f(v)] + sigma_b^2) / V(q).
+    C(c) = (sigma_w^2 E[f(u) f(v)] + sigma_b^2) / V(q), its limit at q = 0; NaN where V(q) is 0.
     """
-    act, c, q = subject(act), number("c", c, -1, 1), number("q", q)
+    act, c, q = subject(act), number("c", c, -1, 1), max(number("q", q), LEAST)
     sigma_w, sigma_b = _scales(sigma_w, sigma_b)
     product = finite(product_mean(act, math.sqrt(q), c, act.kinks), "E[f(u) f(v)]", act, q)
     variance = variance_map(act, q, sigma_w, sigma_b)
-    return (sigma_w**2 * product + sigma_b**2) / variance if variance else math.nan
+    if not variance:
+        return math.nan
+    return min(max((sigma_w**2 * product + sigma_b**2) / variance, -1.0), 1.0)  # rounding may lead beyond
 
 
 def correlation_slope(act: str | Activation, c: float, q: float, sigma_w: float) -> float:

@@ -1,0 +1,37 @@
+"""What a page is made of: sections of exhibits, each a figure with its finding, its caption and its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gradsim.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A figure: file name, the finding it shows (its alt text too), how to read it, its data, how to draw it
+    (with the keywords `theme` and `like` of every figure)."""
+
+    name: str
+    finding: str
+    caption: str
+    frame: pd.DataFrame
+    draw: Callable[..., Figure]
+    percent: Sequence[str] = ()
+    keys: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with an opening sentence, exhibits and tables; `absent` says why there are none."""
+
+    id: str
+    title: str
+    intro: str = ""
+    exhibits: list[Exhibit] = field(default_factory=list)
+    tables: list[tuple[str, Table]] = field(default_factory=list)
+    absent: str = ""
