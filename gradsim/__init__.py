@@ -12,6 +12,7 @@ _HOMES = {
     "UsageError": "gradsim.errors",
     "geomspace": "gradsim.axes",
     "linspace": "gradsim.axes",
+    "recommend": "gradsim.advice",
     "report": "gradsim.report",
 }
 _MODULES = (

@@ -81,6 +81,7 @@ def run(
     threads: Threads = None,
     quiet: Quiet = False,
     no_report: NoReport = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it will cost, measured in 2 s.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run a campaign, print what was found, write the report.
@@ -90,6 +91,9 @@ def run(
     from gradsim.campaign import Campaign
 
     campaign = Campaign.from_toml(file)
+    if dry_run:
+        _dry_run(campaign, threads, as_json)
+        return
     _run(campaign, out or Path("results") / campaign.name, threads, quiet, no_report, as_json)
 
 
@@ -135,6 +139,24 @@ def _run(campaign, path: Path, threads: int | None, quiet: bool, no_report: bool
         print(line)
     if page is not None:
         print(f"Report: {page}")
+
+
+def _dry_run(campaign, threads: int | None, as_json: bool) -> None:
+    """What a campaign will cost on this machine."""
+    import dataclasses
+
+    from gradsim.estimate import estimate
+    from gradsim.progress import duration
+
+    found = estimate(campaign, threads)
+    if as_json:
+        _print_json(dataclasses.asdict(found))
+        return
+    print(f"{campaign.name}: {found.runs:,} networks {found.networks}")
+    print(f"work    {found.flops:.3g} floating-point operations; {found.cohorts:,} cohorts, {found.shards:,} shards")
+    print(f"time    about {duration(found.seconds)} on {found.threads} threads, without compiling and the report")
+    print(f"memory  about {found.memory_bytes / 1e6:,.0f} MB")
+    print(f"disk    about {found.disk_bytes / 1e6:,.1f} MB")
 
 
 def _estimate(campaign, threads: int | None) -> str:
@@ -227,9 +249,7 @@ def plot(
     """
     if bool(names) + unit_step + staircase != 1:
         raise UsageError("plot: give either activations, or --unit-step, or --staircase")
-    path = out or Path(_file_name(names) if names else "unit_step.png" if unit_step else "staircase.png")
-    if path.suffix.lower() not in PICTURES:
-        raise UsageError(f"out = {str(path)!r}: the name must end in {', '.join(PICTURES)}")
+    path = _picture(out or Path(_file_name(names) if names else "unit_step.png" if unit_step else "staircase.png"))
     from gradsim import plots
 
     theme = "dark" if dark else "light"
@@ -239,6 +259,13 @@ def plot(
         figure = (plots.unit_step if unit_step else plots.staircase)(theme=theme)
     _save(figure, path)
     print(path)
+
+
+def _picture(path: Path) -> Path:
+    """The path of a figure that can be written there, by its name."""
+    if path.suffix.lower() not in PICTURES:
+        raise UsageError(f"out = {str(path)!r}: the name must end in {', '.join(PICTURES)}")
+    return path
 
 
 def _save(figure, path: Path) -> None:
@@ -265,24 +292,86 @@ def _file_name(names: list[str]) -> str:
 def theory(
     names: Annotated[list[str], typer.Argument(help='Activations: tanh, "leaky_relu(slope=0.2)", "mine=z*sin(z)".')],
     sigma_b: Annotated[float, typer.Option(help="Standard deviation of the biases.")] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Draw the phases, too: a .png, .svg or .pdf file.")
+    ] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="Draw on dark paper.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what mean-field theory says of activations: gain, edge of chaos, fixed points, depth scales."""
+    """Show what mean-field theory says of activations: gain, edge of chaos, fixed points, depth scales.
+
+    Example: [bold]gradsim theory tanh gelu mine="z*sin(z)" -o phases.png[/bold]
+    """
+    path = None if out is None else _picture(out)
     from gradsim.theory import theory_table
 
     rows = theory_table(names, sigma_b).to_dict("records")
+    if path is not None:
+        from gradsim import plots
+
+        _save(plots.phase_diagrams(names, sigma_b, theme="dark" if dark else "light"), path)
     if as_json:
         _print_json([{k: None if v != v or v in (math.inf, -math.inf) else v for k, v in row.items()} for row in rows])
         return
     # One column an activation: a dozen numbers each, and reasons where there is none.
     told = [{"": key} | {row["activation"]: _shown(row[key]) for row in rows} for key in rows[0] if key != "activation"]
     _print_table(told)
+    if path is not None:
+        print(path)
 
 
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return "none" if math.isnan(value) else f"{value:.6g}"
     return "none" if value is None else str(value)
+
+
+@app.command()
+def recommend(
+    activations: Annotated[
+        list[str] | None,
+        typer.Option("--activation", "-a", help='relu, mine="z*sin(z)", any; may be repeated.', metavar="NAME"),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="A data set, or a CSV, Parquet or .npz file; digits by default.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Column of a file to predict; by default the last.")] = None,
+    features: Annotated[int | None, typer.Option(help="Inputs, where only the shape of the data is known.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Classes of such data.")] = None,
+    outputs: Annotated[int | None, typer.Option(help="Outputs of such data, for regression.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Rows of such data; 1000 by default.")] = None,
+    depth: Annotated[int, typer.Option(help="Hidden layers.")] = 5,
+    width: Annotated[int, typer.Option(help="Units of each.")] = 32,
+    batch_size: Annotated[int | None, typer.Option(help="64 by default, or all rows where there are fewer.")] = None,
+    steps: Annotated[int, typer.Option(help="Within which networks have to converge.")] = 1000,
+    seeds: Annotated[int, typer.Option(help="Fresh ones that the recommendation is verified with.")] = 64,
+    code: Annotated[
+        str | None, typer.Option(help="Print only a program with the settings: pytorch, keras or jax.")
+    ] = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Recommend initializer, optimizer and learning rate for a network, verified, and say what to avoid and why.
+
+    Theory narrows, small campaigns decide. Example: [bold]gradsim recommend -a tanh --depth 20 --data digits[/bold]
+    """
+    from gradsim.advice import recommend as advise
+    from gradsim.advice.ask import chosen_data, chosen_framework
+
+    framework = chosen_framework(code, as_json)
+    shape = {"features": features, "classes": classes, "outputs": outputs, "samples": samples}
+    given = chosen_data(data, target, shape)
+    more = {"batch_size": batch_size, "threads": threads, "progress": not quiet}
+    found = advise(activations or "any", given, depth, width, steps=steps, seeds=seeds, **more)
+    if as_json:
+        _print_json(found.to_dict())
+    elif framework is not None:
+        print(found.code(framework), end="")
+    else:
+        from gradsim.advice.text import show
+
+        show(found)
 
 
 @app.command()

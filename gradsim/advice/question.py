@@ -1,0 +1,142 @@
+"""What is asked for: activations, shape of the network, data, and how much to try; read from what a user wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gradsim.activations import Activation
+from gradsim.advice.shapes import SHAPE, made_up
+from gradsim.campaign import Campaign
+from gradsim.cohort import dataset_of
+from gradsim.datasets import Dataset
+from gradsim.errors import UsageError, did_you_mean, short
+from gradsim.fields import is_data_file, read_value
+from gradsim.theory.subject import subject
+
+ANY = "any"
+# What "any" stands for: those that people choose between, and that frameworks have.
+USUAL = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh")
+BATCH_SIZE, MOST_SEEDS, FEWEST_STEPS = 64, 4096, 10
+MOST_ACTIVATIONS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """For which networks settings are asked.
+
+    Attributes:
+        activations: to choose from.
+        dataset: as a Campaign takes it.
+        data: the data, split and scaled.
+        note: what stands in for data that were not given; empty where they were.
+        depth, width: hidden layers, and units of each.
+        batch_size, steps: of training; a network counts as converged only within these steps.
+        seeds: fresh ones that the recommended setting is verified with.
+        any: whether "any" activation was asked for.
+    """
+
+    activations: tuple[Activation, ...]
+    dataset: object
+    data: Dataset
+    note: str
+    depth: int
+    width: int
+    batch_size: int
+    steps: int
+    seeds: int
+    any: bool
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """What every campaign of the trial shares."""
+        shared = {name: getattr(self, name) for name in ("dataset", "depth", "width", "batch_size", "steps")}
+        return {"name": "recommend"} | shared
+
+    @property
+    def network(self) -> str:
+        """ "5 hidden layers of 32"."""
+        return f"{self.depth} hidden layer{'s' * (self.depth > 1)} of {self.width}"
+
+    @property
+    def data_name(self) -> str:
+        """What the data are called in a sentence."""
+        if self.note:
+            return "a synthetic task"
+        name = self.data.name
+        if name == "file":
+            return Path(str(read_value("dataset", self.dataset, "data").values["path"])).name
+        return "your arrays" if name == "arrays" else name
+
+
+def read_question(
+    activation: object,
+    data: object,
+    depth: object,
+    width: object,
+    steps: object,
+    seeds: object,
+    batch_size: object = None,
+) -> Question:
+    """The question behind the arguments of `gradsim.recommend`. Raises UsageError."""
+    depth, width = read_value("depth", depth, "depth"), read_value("width", width, "width")
+    if depth < 1:
+        raise UsageError("depth = 0: a network without hidden layers has no activation; allowed: 1 to 1000")
+    steps = read_value("steps", steps, "steps")
+    if steps < FEWEST_STEPS:
+        raise UsageError(f"steps = {steps}: must be at least {FEWEST_STEPS}")
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or not 8 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"seeds = {short(seeds)}: must be a whole number from 8 to {MOST_SEEDS}")
+    activations, anything = _activations(activation)
+    dataset, note = _data(data)
+    campaign = Campaign(name="recommend", dataset=dataset, depth=depth, width=width, batch_size=1)
+    prepared = dataset_of(campaign.plan.cells[0])
+    if batch_size is None:
+        batch_size = min(BATCH_SIZE, prepared.train_samples)
+    batch_size = read_value("batch_size", batch_size, "batch_size")
+    Campaign(name="recommend", dataset=dataset, depth=depth, width=width, batch_size=batch_size).plan.check_data()
+    return Question(activations, dataset, prepared, note, depth, width, batch_size, steps, seeds, anything)
+
+
+def _activations(given: object) -> tuple[tuple[Activation, ...], bool]:
+    """The activations meant, and whether they are any."""
+    listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    if not listed:
+        raise UsageError(f'activation: the list is empty; give names, formulas or "{ANY}"')
+    if any(isinstance(one, str) and one.strip() == ANY for one in listed):
+        if len(listed) > 1:
+            raise UsageError(f'activation = {short(listed)}: "{ANY}" stands alone')
+        return tuple(subject(name) for name in USUAL), True
+    if len(listed) > MOST_ACTIVATIONS:
+        raise UsageError(f"activation: {len(listed)} are listed; at most {MOST_ACTIVATIONS} are allowed")
+    found = [_activation(one) for one in listed]
+    return tuple({act.label: act for act in found}.values()), False
+
+
+def _activation(given: object) -> Activation:
+    if isinstance(given, Mapping) and "formula" in given:
+        from gradsim.activations import from_formula
+        from gradsim.activations.symbolic import KEYS
+
+        for key in given:
+            if key not in KEYS:
+                raise UsageError(f"activation: unknown key {short(key)}{did_you_mean(str(key)[:100], KEYS)}")
+        return from_formula(given["formula"], **{k: v for k, v in given.items() if k != "formula"})
+    return subject(given)
+
+
+def _data(given: object) -> tuple[object, str]:
+    """Data as a Campaign takes them, and what to say where they are made up."""
+    if isinstance(given, Mapping) and "name" not in given:
+        return made_up(given)
+    if isinstance(given, str) and not is_data_file(given) and "(" not in given:
+        from gradsim.datasets import DATASETS
+
+        if given.strip() not in DATASETS or given.strip() in ("file", "arrays"):
+            names = [name for name in DATASETS if name not in ("file", "arrays")]
+            raise UsageError(
+                f"data = {short(given)}: must be a data set, a .csv, .parquet or .npz file, or a shape "
+                f"({', '.join(SHAPE)}){did_you_mean(given[:100], names)}"
+            )
+    return given, ""
