@@ -1,6 +1,6 @@
 """Where gradient descent and heavy ball converge on a quadratic, measured against the closed forms.
 
-    python -m benchmarks.quadratics
+    python benchmarks/quadratics.py
 
 A linear model under the mean squared error is a quadratic in its weights, whose Hessian is 2 X'X/n. What the engine's
 runs do is measured without knowing that: thresholds and best learning rates are looked for from 1e-3 to 1e3, 64 rates
