@@ -362,8 +362,8 @@ def recommend(
     framework = chosen_framework(code, as_json)
     shape = {"features": features, "classes": classes, "outputs": outputs, "samples": samples}
     given = chosen_data(data, target, shape)
-    more = {"batch_size": batch_size, "threads": threads, "progress": not quiet}
-    found = advise(activations or "any", given, depth, width, steps=steps, seeds=seeds, **more)
+    rest = {"batch_size": batch_size, "threads": threads, "progress": not quiet}
+    found = advise(activations or "any", given, depth, width, steps=steps, seeds=seeds, **rest)
     if as_json:
         _print_json(found.to_dict())
     elif framework is not None:

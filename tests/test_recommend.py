@@ -204,7 +204,6 @@ def test_shapes_become_tasks_of_that_shape():
         ({"batch_size": 4000}, "batch_size = 4000"),
         ({"threads": 0}, "threads = 0"),
         ({"progress": "yes"}, "progress = 'yes'"),
-        ({"optimizer": "adam"}, "unknown key 'optimizer'"),
     ],
 )
 def test_bad_input_is_one_line(changed, told):

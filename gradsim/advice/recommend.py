@@ -13,7 +13,7 @@ from gradsim.advice.choice import Group, Measured, groups, measured
 from gradsim.advice.question import Question, read_question
 from gradsim.advice.result import Finding, Recommendation
 from gradsim.advice.trial import Setting, Trial, ladder
-from gradsim.errors import GradsimError, UsageError, did_you_mean, short
+from gradsim.errors import GradsimError, UsageError, short
 from gradsim.runner import threads_of
 
 SCREEN_SEEDS, RACE_SEEDS, COMPARE_SEEDS = 2, 6, 4
@@ -22,7 +22,6 @@ SCREEN_SHARE, SCREEN_STEPS = 5, 100
 RACED, MOST_RACED = 4, 8
 # A setting is taken at once where so many of the fresh seeds converge; else so many are verified, and the best wins.
 AT_ONCE, ATTEMPTS = 0.98, 3
-_MORE = {"batch_size": None, "threads": None, "progress": False}
 
 
 def recommend(
@@ -33,7 +32,9 @@ def recommend(
     *,
     steps: int = 1000,
     seeds: int = 64,
-    **more: object,
+    batch_size: int | None = None,
+    threads: int | None = None,
+    progress: bool = False,
 ) -> Recommendation:
     """Start settings for `depth` hidden layers of `width`: initializer, optimizer, learning rates, and what to avoid.
 
@@ -44,8 +45,9 @@ def recommend(
         task of that shape stands in.
     steps: a network has to converge within these: to reach a tenth of the best constant predictor's training loss.
     seeds: fresh ones that the chosen setting is verified with, at least 8.
-    more: batch_size (by default 64, or all rows where there are fewer), threads (by default one a core), progress
-        (False; True tells on stderr what is running).
+    batch_size: by default 64, or all rows where there are fewer.
+    threads: by default one a core.
+    progress: tell on stderr what is running.
 
     Theory drops initializers whose gradients cannot cross the layers; the others are screened with every optimizer at
     all learning rates in short runs; the most promising are raced at full length; the middle of the widest range of
@@ -53,13 +55,9 @@ def recommend(
     Raises UsageError for bad input.
     """
     started = time.perf_counter()
-    for key in more:
-        if key not in _MORE:
-            raise UsageError(f"unknown key {short(key)}{did_you_mean(key[:100], _MORE)}")
-    options = _MORE | more
-    threads = threads_of(options["threads"])
-    question = read_question(activation, data, depth, width, steps, seeds, options["batch_size"])
-    return _recommend(question, Trial(question, threads, _teller(options["progress"])), started)
+    threads = threads_of(threads)
+    question = read_question(activation, data, depth, width, steps, seeds, batch_size)
+    return _recommend(question, Trial(question, threads, _teller(progress)), started)
 
 
 def _teller(progress: object) -> Callable[[str], None]:
