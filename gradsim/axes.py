@@ -16,7 +16,7 @@ import numpy as np
 
 from gradsim.choices import Choice
 from gradsim.errors import UsageError, did_you_mean, short
-from gradsim.fields import LOSS_AUTO, MAX_LAYERS, RunFields, read_value
+from gradsim.fields import LOSS_AUTO, MAX_LAYERS, RunFields, kind_of, read_value
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
@@ -219,6 +219,8 @@ def _dotted_value(name: str, value: object, key: str) -> object:
         if isinstance(value, str | int | float):
             return value
         raise UsageError(f"{key} = {short(value)}: must be a number, text or a boolean")
+    if kind_of(field) == "initializer" and isinstance(value, str):  # gain = "auto", mode = "fan_out"
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e30:
         raise UsageError(f"{key} = {short(value)}: must be a number up to 1e30 in magnitude")
     return read_value(field, value, key)[0] if field == "learning_rate" else float(value)

@@ -86,7 +86,10 @@ def _arguments(text: str, value: str, key: str) -> dict[str, object]:
                 raise ValueError
             return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
-        raise UsageError(f'{key} = {short(value)}: cannot be read; the form is "name(parameter=number, ...)"') from None
+        raise UsageError(
+            f'{key} = {short(value)}: cannot be read; the form is "name(parameter=number, ...)", '
+            "with words in quotation marks of their own, as in \"he_normal(gain='auto')\""
+        ) from None
 
 
 def look_up(choice: Choice, table: Mapping[str, object], key: str, noun: str) -> object:

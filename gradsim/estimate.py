@@ -21,6 +21,7 @@ from gradsim import shard_files, storage
 from gradsim.campaign import Campaign
 from gradsim.cohort import Cohort, cohort_of
 from gradsim.engine.probe import STATISTICS
+from gradsim.engine.sharpness import measure_sharpness
 from gradsim.engine.train import Networks, Records
 from gradsim.lanes import LANES
 from gradsim.plan import Shard
@@ -148,7 +149,18 @@ def _try(campaign: Campaign, cohort: Cohort, shards: Sequence[Shard], threads: i
     look = max(dense - sparse, 0.0) / LOOKS
     step = max(sparse - 2 * look, 0.0) / steps
     rows = _rows(campaign, cohort, shards)
-    return _Trial(most * step + len(task.checkpoints) * look, *rows)
+    return _Trial(most * step + len(task.checkpoints) * (look + _sharpening(cohort, few)), *rows)
+
+
+def _sharpening(cohort: Cohort, networks: Networks) -> float:
+    """Processor seconds of measuring the sharpness of a group once; 0 where it is not wanted."""
+    if not cohort.task.sharpness:
+        return 0.0
+    started = time.thread_time()
+    snapshots = networks.weights[:, None]
+    out = np.empty((len(snapshots), 1, LANES[cohort.task.dtype]))
+    measure_sharpness(cohort.task, networks, snapshots, np.zeros(1, np.int64), out)
+    return (time.thread_time() - started) / len(snapshots)
 
 
 def _timed(cohort: Cohort, networks: Networks, steps: int, dense: bool, threads: int) -> float:
@@ -167,7 +179,8 @@ def _timed(cohort: Cohort, networks: Networks, steps: int, dense: bool, threads:
 def _beginning(cohort: Cohort, networks: Networks, steps: int, dense: bool) -> tuple:
     """The task of the first steps, and what it runs with: networks of their own, records, scratch, nothing to stop."""
     checkpoints = np.unique([*range(LOOKS + 1 if dense else 1), steps])
-    task = dataclasses.replace(cohort.task, batches=cohort.task.batches[:steps], checkpoints=checkpoints)
+    batches = cohort.task.batches[:steps]
+    task = dataclasses.replace(cohort.task, batches=batches, checkpoints=checkpoints, sharpness=False)
     factors = np.ascontiguousarray(networks.factors[:, : steps * LANES[task.dtype]])
     own = networks._replace(weights=networks.weights.copy(), factors=factors)
     return task, own, task.records(len(own.weights)), task.workspace(), np.zeros(1, np.int64)
@@ -182,10 +195,15 @@ def _rows(campaign: Campaign, cohort: Cohort, shards: Sequence[Shard]) -> tuple[
     The records are those of a few groups' first steps, over and over.
     """
     few = _spread(shards, FEW * LANES[cohort.task.dtype])
-    many = _spread(shards, min(ROWS, len(shards[0].positions)))
     steps = min(len(cohort.task.batches), LOOKS + 1)
-    task, *own = _beginning(cohort, networks_of(campaign.plan, cohort, few), steps, steps > LOOKS)
+    started = time.process_time()
+    networks = networks_of(campaign.plan, cohort, few)
+    drawn = (time.process_time() - started) / len(few)
+    task, *own = _beginning(cohort, networks, steps, steps > LOOKS)
     task.run(*own)
+    # Initializers that work on whole matrices take their time.
+    affordable = max(len(few), int(SECONDS / TRIED / max(drawn, 1e-6)))
+    many = _spread(shards, min(ROWS, affordable, len(shards[0].positions)))
     seconds, _ = _written(campaign, cohort, own[1], many)
     sizes = [_written(campaign, cohort, own[1], few[::n])[1] for n in (1, 2)]
     each = (sizes[0] - sizes[1]) / max(len(few) // 2, 1)

@@ -21,15 +21,29 @@ from numba import types
 from numba.extending import intrinsic
 
 from gradsim import jit
+from gradsim.errors import UsageError
 from gradsim.lanes import FLOATS, call_address, exp, expm1, lane_count, load, log, maximum, minimum, sqrt, store, where
 from gradsim.parameters import Parameter
 
 # Of every optimizer, first among its numbers, after the learning rate.
 WEIGHT_DECAY, CLIP_NORM, CLIP_VALUE, OWN = 1, 2, 3, 4
+
+
+class Switch(Parameter):
+    """A number that 0 switches off; others are far enough from 0 that float32 tells them from it."""
+
+    def check(self, owner: str, name: str, value: object) -> float:
+        checked = super().check(owner, name, value)
+        if 0 < checked < LEAST:
+            raise UsageError(f"{owner}: parameter {name!r} is {checked:g}; allowed: 0 (off), or at least {LEAST:g}")
+        return checked
+
+
+LEAST = 1e-30
 COMMON = {
     "weight_decay": Parameter(0.0, 0.0, 1e6),
-    "clip_norm": Parameter(0.0, 0.0, 1e30),
-    "clip_value": Parameter(0.0, 0.0, 1e30),
+    "clip_norm": Switch(0.0, 0.0, 1e30),
+    "clip_value": Switch(0.0, 0.0, 1e30),
 }
 
 
@@ -210,7 +224,13 @@ def call_optimizer(typingctx, address, weights, gradient, state, stride, count, 
 
 
 _SHARE = Parameter(0.9, 0.0, 1.0)
-_ADAM = {"beta1": _SHARE, "beta2": Parameter(0.999, 0.0, 1.0), "eps": Parameter(1e-8, 0.0, 1e6)}
+# Of means that are divided by 1 - share^t, or that would never move; float32 tells it from 1.
+_MOST = 1 - 1e-6
+_ADAM = {
+    "beta1": Parameter(0.9, 0.0, _MOST),
+    "beta2": Parameter(0.999, 0.0, _MOST),
+    "eps": Parameter(1e-8, 0.0, 1e6),
+}
 _MOMENTS = r"m \leftarrow \beta_1 m + (1 - \beta_1) g,\; v \leftarrow \beta_2 v + (1 - \beta_2) g^2,\; "
 _ADAM_UPDATE = r"W - \eta \frac{m/(1 - \beta_1^t)}{\sqrt{v/(1 - \beta_2^t)} + \epsilon}"
 
@@ -241,7 +261,7 @@ OPTIMIZERS = {
             r"v \leftarrow \alpha v + (1 - \alpha) g^2,\; W \leftarrow W - \eta g / (\sqrt{v} + \epsilon)",
             _rmsprop,
             states=1,
-            own_parameters={"alpha": Parameter(0.99, 0.0, 1.0), "eps": Parameter(1e-8, 0.0, 1e6)},
+            own_parameters={"alpha": Parameter(0.99, 0.0, _MOST), "eps": Parameter(1e-8, 0.0, 1e6)},
             reference="Tieleman & Hinton 2012",
         ),
         Optimizer(

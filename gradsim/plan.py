@@ -117,8 +117,9 @@ class Plan:
                 field, dot, _ = name.partition(".")
                 if dot and field != "learning_rate":
                     for cell in {getattr(self.cells[c], field): self.cells[c] for c in self.used_cells}.values():
-                        for value in (min(values), max(values)):
-                            with_parameters(cell, {name: value})
+                        positive = [v for v in values if v > 0]
+                        for value in {min(values), max(values), min(positive, default=0)}:
+                            check_settings(self.campaign, with_parameters(cell, {name: value}))
 
     def _check_that_runs_differ(self) -> None:
         """A run has one place in the grid: no axis may be without effect, such as the width at depth 0."""

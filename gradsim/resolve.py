@@ -90,6 +90,11 @@ def check_settings(campaign: Campaign, settings: RunFields) -> None:
             "one for each; rates to compare are listed in the grid"
         )
     check_initializers(settings)
+    warmup = settings.schedule.values["warmup"]
+    if warmup > settings.steps:
+        raise UsageError(
+            f"schedule: warmup = {warmup:g}, of {settings.steps} steps in all; allowed: 0 to {settings.steps}"
+        )
     checkpoints_of(settings.steps, campaign.checkpoints)
     task = table_of("dataset")[settings.dataset.name].task
     check_label_noise(settings.label_noise, settings.dataset.name, task)

@@ -35,6 +35,14 @@ def test_any_number_of_steps(steps):
     assert found.memory_bytes > 10_000_000
 
 
+def test_sharpness_and_large_matrices_cost_what_they_cost():
+    plain = estimate(campaign(), threads=1).seconds
+    sharp = estimate(campaign(sharpness=True), threads=1).seconds
+    orthogonal = estimate(campaign(width=60, initializer="orthogonal"), threads=1).seconds
+    assert sharp > 3 * plain
+    assert orthogonal > estimate(campaign(width=60), threads=1).seconds
+
+
 def test_the_disk_is_foreseen(tmp_path):
     mine = campaign(grid=GRID | {"seed": {"range": 200}})
     found = estimate(mine, threads=1)

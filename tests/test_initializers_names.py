@@ -141,7 +141,7 @@ def test_parameters_are_axes():
             {"initializer": "torch_linear", "bias_initializer": "constant"},
             ["bias_initializer = 'constant'", "'torch_linear' draws the biases itself", "'zeros'"],
         ),
-        ({"grid": {"initializer.gain": ["auto"]}}, ["grid.initializer.gain = 'auto'", "must be a number"]),
+        ({"grid": {"initializer.gain": ["atuo"]}}, ["'gain'", "'atuo'", '"auto"']),
         ({"initializer": "zeros", "grid": {"initializer.gain": [1]}}, ["grid.initializer.gain", "no parameter 'gain'"]),
     ],
     ids=str,
@@ -172,3 +172,18 @@ def test_a_function_without_a_finite_gain_is_refused():
 )
 def test_rates_of_the_tangent_kernel_refuse_what_they_cannot_use(arguments, message):
     refusal(lambda: gs.initializers.ntk_learning_rates(*arguments), message)
+
+
+def test_words_are_values_of_an_axis(tmp_path):
+    grid = {"initializer.gain": ["auto", 1.0], "initializer.mode": ["fan_in", "fan_out"]}
+    made = gs.Campaign(
+        dataset="iris", depth=2, width=5, steps=2, initializer="variance_scaling", activation="tanh", grid=grid
+    )
+    runs = made.run(tmp_path, progress=False).runs
+    assert sorted(set(zip(runs["initializer.gain"], runs["initializer.mode"], strict=True))) == [
+        ("1.0", "fan_in"),
+        ("1.0", "fan_out"),
+        ("auto", "fan_in"),
+        ("auto", "fan_out"),
+    ]
+    assert runs["run_id"].nunique() == 4

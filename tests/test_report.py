@@ -369,6 +369,17 @@ def test_importing_the_report_compiles_nothing_and_brings_no_theory():
 
 
 @pytest.mark.usefixtures("coarse")
+def test_sharpness_has_a_section_where_it_was_recorded(tmp_path):
+    grid = {"learning_rate": [0.01, 0.1], "activation": ["tanh", "relu"], "seed": range(2)}
+    results = trained(tmp_path / "sharp", sharpness=True, grid=grid, batch_size="full")
+    told = section(Page(report(results)), "sharpness")
+    assert "At the last step the median sharpness is" in told
+    last = analysis.sharpness(results.curves, results.runs, ["activation"]).query("step == 3")
+    assert words.number(last["median"].max()) in told
+    assert "Sharpness over training" not in section(Page(report(trained(tmp_path / "plain"))), "loss-curves")
+
+
+@pytest.mark.usefixtures("coarse")
 @pytest.mark.parametrize(("store", "absent"), [("runs", ["layers", "curves"]), ("curves", ["layers"])])
 def test_a_campaign_that_keeps_less_has_a_page_that_says_so(tmp_path, store, absent):
     results = trained(tmp_path / "some", store=store)

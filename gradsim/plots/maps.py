@@ -67,7 +67,7 @@ def convergence_rate(rates: pd.DataFrame, ax: Axes | None = None, limit: int = R
     if texts:
         _cell_texts(axes, share, *counts)
     _name_cells(axes.yaxis, down, axis_label(rows))
-    _name_cells(axes.xaxis, across, axis_label(columns))
+    _name_cells(axes.xaxis, across, axis_label(columns), _slanted(down, across))
     _frame_off(axes, share.shape if texts else None)
     color_bar(figure, image, axes, "share that converged", figure.get_figheight() - 1.2)
     return dress(figure, title, note=" ".join(filter(None, (note_down, note_across))), ax=ax)
@@ -103,25 +103,32 @@ def _row_height(rows: int, numeric: bool) -> float:
 
 
 def _map_axes(ax: Axes | None, down: list[Any], across: list[Any], height: float) -> tuple[Figure, Axes]:
-    names = max((len(words.value(v)) for v in down), default=1)
-    slanted = 0.75 if any(_slanted(across)) else 0.25
-    width = min(WIDTH, max(4.4, 0.075 * min(names, 30) + 1.3 + 0.85 * len(across)))
-    return single_axes(ax, max(2.5, 1.0 + slanted + height * len(down)), width)
+    slanted = 0.75 if _slanted(down, across) else 0.25
+    return single_axes(ax, max(2.5, 1.0 + slanted + height * len(down)), _map_width(down, across))
 
 
-def _slanted(across: list[Any]) -> list[bool]:
+def _map_width(down: list[Any], across: list[Any]) -> float:
+    return min(WIDTH, max(4.4, _beside(down) + 0.85 * len(across)))
+
+
+def _beside(down: list[Any]) -> float:
+    """Inches that the rows' names and the color bar take."""
+    return 0.075 * min(max((len(words.value(v)) for v in down), default=1), 30) + 1.3
+
+
+def _slanted(down: list[Any], across: list[Any]) -> bool:
     """Whether a column's name is too long to stand level under its column."""
-    room = 5.0 / max(len(across), 1) / 0.085
-    return [len(label(words.value(v))) > room for v in across]
+    room = (_map_width(down, across) - _beside(down)) / max(len(across), 1) / 0.063
+    return any(len(label(words.value(v))) > room for v in across)
 
 
-def _name_cells(axis: Any, values: list[Any], name: str) -> None:
+def _name_cells(axis: Any, values: list[Any], name: str, slanted: bool = False) -> None:
     """Tick labels; of many numbers only every few, so that they never touch."""
     down = axis.axis_name == "y"
     stride = max(1, int(np.ceil(len(values) / (60 if down else 24))))
     places = range(0, len(values), stride)
     texts = [label(words.value(values[k])) for k in places]
-    slant = {} if down or not any(_slanted(values)) else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
     axis.set_ticks(places, texts, **slant)
     axis.set_label_text(name)
 

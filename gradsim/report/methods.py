@@ -145,7 +145,7 @@ DEFINITIONS = (
     ("saturated", "the share of (sample, unit) pairs whose slope is under a tenth of the activation's largest slope"),
     ("dead", "the share of units whose slope is under 1e-7 for every sample of the probe set"),
     ("delta_rms", "the root mean square of delta = dLoss/dz, z the pre-activations of a layer"),
-    ("probe set", "up to 256 training samples, the same at every checkpoint; layers are measured on it"),
+    ("probe set", "the first training samples, as many as `probe_samples` says; layers are measured on it"),
     ("rates", "shares of runs with Wilson's score interval, 95%"),
     ("medians and means", "with a percentile bootstrap interval, 95%, 1,000 seeded resamples; runs are the unit"),
     ("choosing the best", "intervals hold for each row alone; the best of many looks better than it is"),

@@ -76,6 +76,8 @@ def sections(results: Any, facts: Facts) -> list[Section]:
         found.append(Section("layers", "Layers", absent=_NOT_KEPT.format("statistics of layers", results.stored[-1])))
     if "curves" in results.stored:
         found.append(_curves(facts, results.curves))
+        if "sharpness" in results.curves:
+            found.append(_sharpness(facts, results.curves))
     else:
         found.append(Section("loss-curves", "Loss curves", absent=_NOT_KEPT.format("curves", results.stored[-1])))
     return [*found, _failures(facts)]
@@ -281,6 +283,31 @@ def _curves(facts: Facts, curves: pd.DataFrame) -> Section:
     caption += f" Pooled over {words.join(map(words.axis_name, rest))}." if rest else ""
     exhibit = Exhibit("loss_curves", finding, caption, frame, lambda **look: plots.loss_curves(frame, **look), (), by)
     return Section("loss-curves", "Loss curves", exhibits=[exhibit])
+
+
+def _sharpness(facts: Facts, curves: pd.DataFrame) -> Section:
+    rate, by = facts.rate, facts.main[: 1 if facts.rate else 2]
+    frame = analysis.sharpness(curves, facts.runs, by, rate)
+    finding = "No run has a finite sharpness at a checkpoint."
+    if len(frame):
+        last = frame[frame["step"].eq(frame["step"].max())]
+        finding = f"At the last step the median sharpness is {words.span(*last['median'].agg(['min', 'max']))}."
+        bound = last[last["limit"].notna()]
+        if len(bound):
+            at = int((bound["median"] / bound["limit"]).between(0.8, 1.2).sum())
+            finding += (
+                f" {words.count(at)} of {words.plural(len(bound), 'line')} end within 20% of the limit of stability."
+            )
+    caption = (
+        "The largest eigenvalue of the Hessian of the training loss over the probe set, at checkpoints: median over "
+    )
+    caption += (
+        "runs still finite, with quartiles. Beyond the dashed limit, 2/learning rate for gradient descent, steps of "
+    )
+    caption += f"a full batch would grow. {pooled(facts, [*by, *([rate] if rate else [])])}"
+    keys = [*([rate] if rate else []), *by]
+    exhibit = Exhibit("sharpness", finding, caption, frame, lambda **look: plots.sharpness(frame, **look), (), keys)
+    return Section("sharpness", "Sharpness", exhibits=[exhibit])
 
 
 def _failures(facts: Facts) -> Section:
