@@ -207,7 +207,7 @@ def list_names(
     match: Annotated[str | None, typer.Option("--match", "-m", help="Only rows that hold this text.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List what can be named in a campaign.
+    """List what can be named in a campaign; --json has the formulas, too.
 
     Example: [bold]gradsim list activations --match learned[/bold]
     """
@@ -222,7 +222,10 @@ def list_names(
     elif kind == "activations":
         _print_activations(shown, len(rows))
     elif shown:
-        _print_table(shown)
+        # Formulas are LaTeX: for programs, and for those who typeset it.
+        _print_table([{name: value for name, value in row.items() if name != "formula"} for row in shown])
+    else:
+        print(f"none of {len(rows)} {kind} holds {match!r}")
 
 
 @app.command()
@@ -326,11 +329,14 @@ def _shown(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+OF_ONE_NUMBER = 'relu, mine="z*sin(z)", any; may be repeated. Not those of whole layers, as softmax and maxout.'
+
+
 @app.command()
 def recommend(
     activations: Annotated[
         list[str] | None,
-        typer.Option("--activation", "-a", help='relu, mine="z*sin(z)", any; may be repeated.', metavar="NAME"),
+        typer.Option("--activation", "-a", help=OF_ONE_NUMBER, metavar="NAME"),
     ] = None,
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="A data set, or a CSV, Parquet or .npz file; digits by default.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from cli_help import complaint
 from recommend_help import TARGET, group_of, recommendation, runs_of
 
 import gradsim as gs
+from gradsim.activations.symbolic.record import FormulaWarning
 from gradsim.advice import choice, words
 from gradsim.advice.candidates import COMMON, REACH, candidates, judged, narrowed
 from gradsim.advice.choice import Group, best_first, measured, promising, rungs
@@ -76,6 +79,22 @@ def test_candidates_are_of_different_scales_and_bounded():
     assert judged(subject("exponential"), "he_normal", 30, 8).log_gradient == math.inf
 
 
+@pytest.mark.parametrize("formula", ["exp(z*z)", "1/z", "log(z)"])
+def test_where_theory_says_nothing_the_rest_is_tried(formula):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FormulaWarning)
+        found = narrowed(candidates(subject(formula), 3, 16))
+    assert labels(found) == ["he_normal", "glorot_uniform", "torch_linear", "data_dependent", "lsuv"]
+    assert all(c.theory.silent and c.theory.within_reach for c in found)
+    assert words.expectation(found[0].theory, 3).startswith("says nothing")
+
+
+def test_nothing_left_to_try_is_the_activations_fault(monkeypatch):
+    monkeypatch.setattr("gradsim.advice.candidates._labels", lambda act: iter(["lecun_normal(gain='auto')"]))
+    with pytest.raises(UsageError, match=r"^activation = 'boundless': there is no initializer for it"):
+        candidates(subject("boundless=exp(z*z)"), 3, 16)
+
+
 def test_what_theory_expects_is_said():
     tanh, relu = subject("tanh"), subject("relu")
     assert (
@@ -110,6 +129,38 @@ def test_a_wide_window_wins_and_the_more_common_of_equals():
     # From a factor of 30 on a window is wide enough.
     five = group_of(dict.fromkeys(LADDERS["sgd"][:5], 6), initializer="lsuv")
     assert best_first([group_of(dict.fromkeys(LADDERS["sgd"][:4], 6)), five])[0] is not five
+
+
+@pytest.mark.parametrize(
+    ("counts", "ends", "told"),
+    [
+        ({0.003: 0, 0.01: 6, 0.03: 6, 0.1: 1}, (False, False), "0.01; all of 0.01 to 0.03 work"),
+        ({0.1: 0, 0.3: 6, 1.0: 6}, (False, True), "all of 0.3 to 1 work, the highest tried"),
+        ({0.001: 6, 0.003: 6, 0.01: 6, 0.03: 1}, (True, False), "all of 0.001 to 0.01 work, the lowest tried"),
+        (dict.fromkeys(LADDERS["sgd"], 6), (True, True), "all of 0.001 to 1 work, the lowest and highest tried"),
+        ({0.03: 0, 0.1: 6, 0.3: 6}, (False, True), "work, the highest tried at full length"),
+        ({0.3: 0, 1.0: 6}, (False, True), "1; the highest tried; its neighbor on the ladder already fails"),
+        ({0.01: 0, 0.03: 6, 0.1: 0}, (False, False), "0.03; its neighbors on the ladder already fail"),
+    ],
+)
+def test_a_range_that_ends_where_trying_ended_is_said_so(counts, ends, told):
+    group = group_of(counts)
+    setting = group.middle.setting
+    found = dataclasses.replace(recommendation(optimizer="sgd"), group=group, setting=setting)
+    (line,) = (line for line in as_text(found).splitlines() if "learning rate " in line)
+    assert told in line
+    assert ("tried" in line) == any(ends)
+    plain = found.to_dict()
+    assert (plain["lowest_tried"], plain["highest_tried"]) == ends
+
+
+def test_rates_at_which_most_converge_are_not_to_avoid():
+    found = words.rates_to_avoid(group_of({0.001: 0, 0.003: 6, 0.01: 6, 0.03: 5, 0.1: 5, 0.3: 1}))
+    assert [(f.what, f.converged) for f in found] == [
+        ("learning rates from 0.3 up", 1),
+        ("learning rates from 0.001 down", 0),
+    ]
+    assert words.rates_to_avoid(group_of({0.003: 5, 0.01: 6, 0.03: 5})) == ()
 
 
 def test_the_race_has_every_optimizer_and_every_activation_asked_for():
@@ -196,7 +247,10 @@ def test_shapes_become_tasks_of_that_shape():
         ({"data": {"features": 0, "classes": 2}}, "features = 0"),
         ({"data": {"features": 5, "classes": 20, "samples": 100}}, "samples = 100"),
         ({"data": {"features": 10_000, "classes": 2, "samples": 1_000_000}}, "at most 50,000,000"),
-        ({"depth": 0}, "depth = 0"),
+        ({"depth": 0}, "depth = 0: must be a whole number; allowed: 1 to 1000"),
+        ({"depth": -1}, "depth = -1: must be a whole number; allowed: 1 to 1000"),
+        ({"steps": 0}, "allowed: 10 to 1000000"),
+        ({"seeds": -1}, "allowed: 8 to 4096"),
         ({"depth": 2.5}, "depth = 2.5"),
         ({"width": -1}, "width = -1"),
         ({"steps": 5}, "steps = 5"),
@@ -217,6 +271,9 @@ def test_bad_options_are_one_line(cli):
     complaint(cli("recommend", "-a", "rleu"), "rleu", "relu")
     complaint(cli("recommend", "--data", "iris", "--features", 3), "--features")
     complaint(cli("recommend", "--data", "iris", "--target", "x"), "--target x", "--data FILE")
+    complaint(cli("recommend", "--features", 20), "--features 20", "--classes", "--outputs", "2 to 1000")
+    complaint(cli("recommend", "--classes", 3), "--classes 3", "--features")
+    complaint(cli("recommend", "--features", 2, "--classes", 3, "--outputs", 1), "--classes 3", "--outputs 1")
     complaint(cli("recommend", "--code", "torch"), "--code torch", "pytorch")
     complaint(cli("recommend", "--code", "jax", "--json"), "--code", "--json")
 

@@ -213,6 +213,23 @@ def test_programs_train(framework, optimizer, data):
     assert after < 0.8 * before
 
 
+@pytest.mark.parametrize("data", ["iris", "diabetes"])
+@pytest.mark.parametrize(("framework", "module"), [("pytorch", "torch"), ("jax", "jax"), ("keras", "keras")])
+def test_programs_show_that_they_train_when_run(framework, module, data, capsys):
+    text = snippet(recommendation("tanh", "he_normal", "adam", data), framework)
+    shown = text.partition('if __name__ == "__main__":')[2]
+    assert re.search(r"# .*X: (torch\.)?float32 \[rows, features\], y: ", shown)
+    assert ("int64" in shown) == (data == "iris")
+    if not importable(module):
+        pytest.skip(f"{module} is not installed")
+    exec(compile(text, f"<{framework}>", "exec"), {"__name__": "__main__"})
+    losses = [float(x) for x in re.findall(r"^loss .*: (\S+)$", capsys.readouterr().out, re.MULTILINE)]
+    assert losses
+    assert np.isfinite(losses).all()
+    if framework != "keras":
+        assert losses[1] < 0.5 * losses[0]
+
+
 def test_recipes_hold_what_initializers_say():
     tanh = subject("tanh")
     for name in DRAWN[:4]:

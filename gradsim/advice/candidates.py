@@ -7,19 +7,20 @@ exp(G), G the sum of ln chi: networks train where G is within about 6 of 0, that
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator
 
 from gradsim.activations import Activation
 from gradsim.choices import parse
-from gradsim.errors import GradsimError
+from gradsim.errors import GradsimError, UsageError, short
 from gradsim.fields import completed
 from gradsim.initializers import INITIALIZERS, Layer
-from gradsim.theory.criticality import critical, edge_of_chaos
+from gradsim.theory.criticality import Critical, critical, edge_of_chaos
 from gradsim.theory.meanfield import NoFixedPoint, chi_at, fixed_point, variance_map
 from gradsim.theory.quadrature import gaussian_mean
-from gradsim.theory.subject import NoExpectation
+from gradsim.theory.subject import NoExpectation, called
 
 REACH = 6.0
 # Changes of the squared gradient by less than e^2 over all layers are not worth a less common initializer.
@@ -48,7 +49,7 @@ class Theory:
         q: the variance of pre-activations that layers tend to; NaN where it grows without end.
         chi1: the factor of squared gradients a layer at q; NaN with it.
         log_gradient: ln of the factor of squared gradients from the last hidden layer to the first, at this depth;
-            infinite where variances overflow or there is no slope.
+            infinite where variances overflow or there is no slope, NaN where theory cannot compute it.
     """
 
     sigma_w: float
@@ -64,8 +65,13 @@ class Theory:
 
     @property
     def within_reach(self) -> bool:
-        """Whether networks of this depth can train, as far as theory knows."""
-        return abs(self.log_gradient) <= REACH
+        """Whether networks of this depth can train, as far as theory knows; also where it knows nothing."""
+        return self.silent or abs(self.log_gradient) <= REACH
+
+    @property
+    def silent(self) -> bool:
+        """Whether theory says nothing: its means are infinite, or the function is not defined everywhere."""
+        return math.isnan(self.log_gradient)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,14 +84,20 @@ class Candidate:
 
 
 def candidates(act: Activation, depth: int, width: int) -> list[Candidate]:
-    """All initializers that might do, those that people know first; one of each scale and kind."""
+    """All initializers that might do, those that people know first; one of each scale and kind.
+
+    Those that need a mean which theory cannot compute are left out. Raises UsageError where none remains.
+    """
     found: dict[tuple, Candidate] = {}
     for label in _labels(act):
         try:
             key, theory = _judged(act, label, depth, width)
-        except (NoFixedPoint, NoExpectation):
-            continue  # it does not exist for this activation
+        except (NoFixedPoint, NoExpectation, UsageError) as error:
+            reason = str(error)  # it does not exist for this activation
+            continue
         found.setdefault(key, Candidate(act, label, theory))
+    if not found:
+        raise UsageError(f"activation = {short(called(act))}: there is no initializer for it; {reason}")
     return list(found.values())
 
 
@@ -96,8 +108,8 @@ def narrowed(all_of_one: list[Candidate], activations: int = 1) -> list[Candidat
     """
 
     def excess(candidate: Candidate) -> float:
-        change = abs(candidate.theory.log_gradient)
-        return math.inf if math.isnan(change) else max(0.0, change - CLOSE)
+        theory = candidate.theory
+        return 0.0 if theory.silent else max(0.0, abs(theory.log_gradient) - CLOSE)
 
     ranked = sorted(all_of_one, key=excess)
     fitting = [c for c in ranked if c.theory.within_reach]
@@ -108,20 +120,36 @@ def narrowed(all_of_one: list[Candidate], activations: int = 1) -> list[Candidat
 def _labels(act: Activation) -> Iterator[str]:
     """Initializers as they are named in campaigns."""
     yield from ("he_normal", "glorot_uniform", "torch_linear", "lecun_normal(gain='auto')")
-    points = []
-    for sigma_b in _biases(act):
-        try:
-            points.append(critical(act, sigma_b))
-        except (NoFixedPoint, NoExpectation):
-            continue
+    points = _critical_points(act)
     own = points[0].sigma_w if points and points[0].sigma_b == 0 else None
-    keeps = 1 / math.sqrt(variance_map(act, 1.0, 1.0))
-    yield "orthogonal(gain='auto')" if own is None or abs(own - keeps) < 1e-6 else f"orthogonal(gain={own:.6g})"
+    square = _square(act)
+    if own is None or (square > 0 and abs(own - 1 / math.sqrt(square)) < 1e-6):
+        yield "orthogonal(gain='auto')"
+    else:
+        yield f"orthogonal(gain={own:.6g})"
     for point in points[:2]:
         yield f"critical(sigma_b={point.sigma_b:g})"
     yield from ("data_dependent", "lsuv")
     for point in points[2:MOST_CRITICAL]:
         yield f"critical(sigma_b={point.sigma_b:g})"
+
+
+def _critical_points(act: Activation) -> list[Critical]:
+    """The edge of chaos at some sigma_b, where there is one; empty where theory cannot compute it."""
+    points = []
+    with contextlib.suppress(NoExpectation):
+        for sigma_b in _biases(act):
+            with contextlib.suppress(NoFixedPoint, NoExpectation):
+                points.append(critical(act, sigma_b))
+    return points
+
+
+def _square(act: Activation) -> float:
+    """E f(z)^2, z standard normal; NaN where theory cannot compute it."""
+    try:
+        return variance_map(act, 1.0, 1.0)
+    except NoExpectation:
+        return math.nan
 
 
 def _biases(act: Activation) -> Iterator[float]:
@@ -164,14 +192,14 @@ def _destination(act: Activation, sigma_w: float, sigma_b: float) -> tuple[float
 
 
 def _followed(act: Activation, sigma_w: float, sigma_b: float, depth: int) -> float:
-    """The sum of ln chi over the hidden layers, for standardized inputs."""
+    """The sum of ln chi over the hidden layers, for standardized inputs; NaN where the first has no finite mean."""
     q, total = sigma_w**2 + sigma_b**2, 0.0
     for layer in range(depth):
         try:
             chi = chi_at(act, q, sigma_w)
             following = variance_map(act, q, sigma_w, sigma_b)
-        except (GradsimError, OverflowError):  # variances have left all bounds
-            return math.inf
+        except (GradsimError, OverflowError):
+            return math.inf if layer else math.nan  # later on, variances have left all bounds
         if not 0 < chi < math.inf:
             return -math.inf if chi == 0 else math.inf
         total += math.log(chi)
@@ -185,11 +213,13 @@ def _followed(act: Activation, sigma_w: float, sigma_b: float, depth: int) -> fl
 
 def _by_data(act: Activation, method: str, depth: int) -> tuple[float, float]:
     """chi a layer and its sum where the data keep the variance at 1: over all units (LSUV), or of each about its own
-    mean, which is then taken away."""
-    square = variance_map(act, 1.0, 1.0)
+    mean, which is then taken away. NaN where theory cannot compute it."""
+    try:
+        square, steep = variance_map(act, 1.0, 1.0), chi_at(act, 1.0, 1.0)
+    except NoExpectation:
+        return math.nan, math.nan
     if method == "data_dependent":
         square -= gaussian_mean(lambda u, z: (act(u),), 1.0, act.kinks, 1) ** 2
-    steep = chi_at(act, 1.0, 1.0)
     if not (square > 0 and steep > 0):
         return math.nan, -math.inf
     return steep / square, depth * math.log(steep / square)

@@ -134,6 +134,12 @@ class Group:
         return tuple(max(runs, key=lambda run: (len(run), -_speed(run))))
 
     @property
+    def open_ends(self) -> tuple[bool, bool]:
+        """Whether no lower and no higher rate than the window's was raced: it may go on there. False where none is."""
+        window = self.window
+        return bool(window) and window[0] is self.by_rate[0], bool(window) and window[-1] is self.by_rate[-1]
+
+    @property
     def middle(self) -> Measured:
         """The middle of the window, of two the faster; the rate that converges most often where there is none."""
         window = self.window

@@ -6,19 +6,21 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from gradsim.activations import Activation
 from gradsim.advice.shapes import SHAPE, made_up
 from gradsim.campaign import Campaign
 from gradsim.cohort import dataset_of
 from gradsim.datasets import Dataset
 from gradsim.errors import UsageError, did_you_mean, short
-from gradsim.fields import is_data_file, read_value
+from gradsim.fields import MAX_LAYERS, MAX_STEPS, MAX_WIDTH, is_data_file, read_value
 from gradsim.theory.subject import subject
 
 ANY = "any"
 # What "any" stands for: those that people choose between, and that frameworks have.
 USUAL = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh")
-BATCH_SIZE, MOST_SEEDS, FEWEST_STEPS = 64, 4096, 10
+BATCH_SIZE, FEWEST_SEEDS, MOST_SEEDS, FEWEST_STEPS = 64, 8, 4096, 10
 MOST_ACTIVATIONS = 20
 
 
@@ -80,14 +82,10 @@ def read_question(
     batch_size: object = None,
 ) -> Question:
     """The question behind the arguments of `gradsim.recommend`. Raises UsageError."""
-    depth, width = read_value("depth", depth, "depth"), read_value("width", width, "width")
-    if depth < 1:
-        raise UsageError("depth = 0: a network without hidden layers has no activation; allowed: 1 to 1000")
-    steps = read_value("steps", steps, "steps")
-    if steps < FEWEST_STEPS:
-        raise UsageError(f"steps = {steps}: must be at least {FEWEST_STEPS}")
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or not 8 <= seeds <= MOST_SEEDS:
-        raise UsageError(f"seeds = {short(seeds)}: must be a whole number from 8 to {MOST_SEEDS}")
+    # Without hidden layers a network has no activation; width and the rest have the bounds of a campaign.
+    depth, width = _whole("depth", depth, 1, MAX_LAYERS), _whole("width", width, 1, MAX_WIDTH)
+    steps = _whole("steps", steps, FEWEST_STEPS, MAX_STEPS)
+    seeds = _whole("seeds", seeds, FEWEST_SEEDS, MOST_SEEDS)
     activations, anything = _activations(activation)
     dataset, note = _data(data)
     campaign = Campaign(name="recommend", dataset=dataset, depth=depth, width=width, batch_size=1)
@@ -97,6 +95,12 @@ def read_question(
     batch_size = read_value("batch_size", batch_size, "batch_size")
     Campaign(name="recommend", dataset=dataset, depth=depth, width=width, batch_size=batch_size).plan.check_data()
     return Question(activations, dataset, prepared, note, depth, width, batch_size, steps, seeds, anything)
+
+
+def _whole(name: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise UsageError(f"{name} = {short(value)}: must be a whole number; allowed: {least} to {most}")
+    return int(value)
 
 
 def _activations(given: object) -> tuple[tuple[Activation, ...], bool]:

@@ -96,6 +96,16 @@ class Recommendation:
         return (window[0].setting.learning_rate, window[-1].setting.learning_rate) if window else None
 
     @property
+    def lowest_tried(self) -> bool:
+        """Whether the range ends at the lowest rate that was tried at full length: lower ones may work too."""
+        return self.group.open_ends[0]
+
+    @property
+    def highest_tried(self) -> bool:
+        """Whether the range ends at the highest rate that was tried at full length: higher ones may work too."""
+        return self.group.open_ends[1]
+
+    @property
     def converged(self) -> int:
         """How many fresh seeds converged, of `seeds`."""
         return self.verified.converged
@@ -158,6 +168,8 @@ class Recommendation:
             "optimizer": self.optimizer,
             "learning_rate": self.learning_rate,
             "learning_rate_range": self.learning_rates and list(self.learning_rates),
+            "lowest_tried": self.lowest_tried,
+            "highest_tried": self.highest_tried,
             "reliable": self.reliable,
             "converged": self.converged,
             "n": self.seeds,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from gradsim.advice import words
 from gradsim.advice.result import Finding, Recommendation
+from gradsim.advice.trial import LADDERS
 from gradsim.analysis.words import count, join, number, percent, plural, span
 
 WIDTH = 120
@@ -105,9 +106,27 @@ def _range(result: Recommendation) -> str:
     ends = result.learning_rates
     if ends is None:
         return "; no rate works reliably"
+    lowest, highest = result.lowest_tried, result.highest_tried
+    tried = _tried(result)
     if ends[0] == ends[1]:
+        if lowest or highest:
+            return f"; {tried}" + (
+                "" if lowest and highest else "; its neighbor on the ladder already fails more often"
+            )
         return "; its neighbors on the ladder already fail more often"
-    return f"; all of {span(*ends, lambda x: f'{x:g}')} work"
+    return f"; all of {span(*ends, lambda x: f'{x:g}')} work" + (f", {tried}" if tried else "")
+
+
+def _tried(result: Recommendation) -> str:
+    """At which ends the range of rates stops only because nothing beyond was tried; rates that a screening left out
+    were tried in short runs. Empty where it stops at neither."""
+    rates, ladder = [m.setting.learning_rate for m in result.group.by_rate], LADDERS[result.optimizer]
+    ends = {"lowest": rates[0] == ladder[0], "highest": rates[-1] == ladder[-1]}
+    kept = {"lowest": result.lowest_tried, "highest": result.highest_tried}
+    told = [name for name in ends if kept[name]]
+    if not told:
+        return ""
+    return f"the {join(told)} tried" + ("" if all(ends[name] for name in told) else " at full length")
 
 
 def _others(result: Recommendation) -> list[tuple[str, str, str]]:
@@ -131,7 +150,9 @@ def _findings(result: Recommendation) -> list[tuple[str, str, str]]:
     depth = result.question.depth
     rows = []
     for f in result.avoid:
-        theory = f"; theory: {words.expectation(f.theory, depth)}" if f.theory is not None else ""
+        theory = (
+            f"; theory: {words.expectation(f.theory, depth)}" if f.theory is not None and not f.theory.silent else ""
+        )
         rows.append((f.what, _share(f), f"{f.why}{theory}"))
     return rows
 

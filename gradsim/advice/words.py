@@ -10,6 +10,8 @@ from gradsim.advice.result import Finding
 from gradsim.analysis import words
 
 number, percent = words.number, words.percent
+# A learning rate is nothing to avoid where so many networks converge, though it does not count as working.
+MOSTLY = 0.8
 
 
 def why(found: Measured) -> str:
@@ -34,6 +36,8 @@ def why(found: Measured) -> str:
 
 def expectation(theory: Theory, depth: int) -> str:
     """What theory says of an initializer."""
+    if theory.silent:
+        return "says nothing; its means are infinite, or the function is not defined everywhere"
     layers = f"{depth} layer{'s' * (depth > 1)}"
     if theory.log_gradient == -math.inf:
         return "no slope, no gradient"
@@ -56,16 +60,16 @@ def _three(x: float) -> str:
 
 
 def rates_to_avoid(group: Group) -> tuple[Finding, ...]:
-    """The learning rates next to the window on either side, where they were tried and failed."""
+    """The learning rates nearest to the window on either side that were tried and failed; not those at which most
+    networks converge."""
     window = group.window
     if not window:
         return ()
     first, last = group.by_rate.index(window[0]), group.by_rate.index(window[-1])
     found = []
-    if last + 1 < len(group.by_rate):
-        m = group.by_rate[last + 1]
-        found.append(Finding(f"learning rates from {m.setting.learning_rate:g} up", why(m), m.converged, m.n))
-    if first:
-        m = group.by_rate[first - 1]
-        found.append(Finding(f"learning rates from {m.setting.learning_rate:g} down", why(m), m.converged, m.n))
+    for side, rates in (("up", group.by_rate[last + 1 :]), ("down", group.by_rate[:first][::-1])):
+        m = next((m for m in rates if m.rate < MOSTLY), None)
+        if m is not None:
+            what = f"learning rates from {m.setting.learning_rate:g} {side}"
+            found.append(Finding(what, why(m), m.converged, m.n))
     return tuple(found)
