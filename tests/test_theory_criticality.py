@@ -138,3 +138,59 @@ def test_named_initializers_lie_where_their_formulas_say():
         "LeCun": pytest.approx(1.0),
         "He": pytest.approx(math.sqrt(2)),
     }
+
+
+# --- what is refused ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", [theory.correlation_curves, theory.variance_curves, theory.what_stays])
+def test_curves_take_lists(ask):
+    for given in (1.0, None, "1"):
+        refusal(lambda given=given: ask("tanh", given), f"sigma_w = {given!r}", "list of numbers")
+    assert ask("tanh", []).empty
+    assert {"activation", "sigma_w", "sigma_b"} < set(ask("tanh", []).columns)
+
+
+def test_a_phase_diagram_takes_lists():
+    refusal(lambda: theory.phase_diagram("tanh", 1, [0]), "sigma_w = 1:", "list of numbers")
+    refusal(lambda: theory.phase_diagram("tanh", [1, 2], 5), "sigma_b = 5:", "list of numbers")
+    refusal(lambda: theory.phase_diagram("tanh", None, None), "sigma_w = None", "list of numbers")
+    refusal(lambda: theory.phase_diagram("tanh", [1.0, 10**400], [0]), "sigma_w = 1000", "from 0 to 1e+30")
+    assert theory.phase_diagram("tanh", [], []).empty
+
+
+def test_variances_beyond_the_edge_are_followed_in_a_phase_diagram():
+    """tanh's variance has an end, however large; what is not computed is not called unbounded."""
+    frame = theory.phase_diagram("tanh", [1e3], [0.0, 500.0])
+    assert frame["phase"].tolist() == ["chaotic", "chaotic"]
+    for row in frame.itertuples():
+        assert row.q == theory.fixed_point("tanh", 1e3, row.sigma_b)
+        assert row.chi1 == theory.chi1("tanh", 1e3, row.sigma_b)
+    refusal(lambda: theory.phase_diagram("tanh", [1e5], [0.0]), "beyond q = 1e8", error=theory.NoFixedPoint)
+
+
+def test_the_reasons_for_no_edge_do_not_contradict_themselves():
+    refusal(lambda: theory.critical("tanh", 1000), "sigma_b = 1000", "from 0 to 300")
+    assert theory.critical("tanh", 300.0).q > 300**2
+    refusal(lambda: theory.critical("gelu", 0.1), "from about sigma_b = 0.42 on", error=theory.NoFixedPoint)
+    said = refusal(
+        lambda: theory.critical("gelu", 200),
+        "no variance up to 1e5",
+        "between about sigma_b",
+        error=theory.NoFixedPoint,
+    )
+    assert " on" not in said.partition("chi1 = 1;")[2]
+
+
+@pytest.mark.parametrize(
+    ("names", "fragments"),
+    [
+        ({"lsuv": "x"}, ("lsuv", "the data decide")),
+        ("ab", ("names = 'ab'", "table")),
+        (["he_normal"], ("names = ['he_normal']", "table")),
+        ({"he_normal": 5}, ("names = {'he_normal': 5}",)),
+        ({"he_norml": "x"}, ("he_norml", "he_normal")),
+    ],
+)
+def test_initializers_without_a_place_on_the_map_are_refused(names, fragments):
+    refusal(lambda: theory.named_sigma_w(names), *fragments)

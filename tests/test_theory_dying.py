@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from campaign_help import refusal
 
 from gradsim import theory
 
@@ -36,3 +37,23 @@ def test_for_several_inputs_it_is_a_bound_and_simulation_is_right():
     none = theory.simulate_born_dead(1, 2, np.array([[1.0], [-2.0]]), networks=1000)
     assert none.dead == 0
     assert none.low == 0
+
+
+def test_wide_layers_never_die_and_zero_has_no_sign():
+    assert math.copysign(1, theory.born_dead(5, 2000)) == 1
+    assert theory.born_dead(1000, 100_000) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "fragments"),
+    [
+        (lambda X: theory.born_dead(10**9, 1), ("depth = 1000000000", "from 1 to 1000")),
+        (lambda X: theory.born_dead(1, 10**400), ("width = 1000", "from 1 to 100000")),
+        (lambda X: theory.born_dead(2, [3, 100_001]), ("width = 100001", "from 1 to 100000")),
+        (lambda X: theory.simulate_born_dead(1001, 1, X), ("depth = 1001", "from 1 to 1000")),
+        (lambda X: theory.simulate_born_dead(1, 50_000, X), ("width = 50000", "2,500,000,000 numbers", "25,000,000")),
+        (lambda X: theory.simulate_born_dead(1, 2, X, 10**12), ("networks = 1000000000000", "10000000")),
+    ],
+)
+def test_what_would_never_end_is_refused(call, fragments):
+    refusal(lambda: call(np.ones((3, 2))), *fragments)

@@ -14,7 +14,7 @@ import gradsim as gs
 from gradsim import theory
 from gradsim.activations import get
 from gradsim.initializers import Scales
-from gradsim.theory.layers import Incoming, Layer, layer_statistics
+from gradsim.theory.layers import Incoming, Layer, _all_pairs, layer_statistics
 from gradsim.theory.meanfield import mean_square, mean_square_slope
 
 
@@ -96,3 +96,20 @@ def test_layers_that_look_at_whole_layers_have_no_theory():
     assert frame["preactivation_std"].notna().tolist() == [True, False, False, False]
     assert frame["delta_rms"].isna().all()
     assert frame["weight_rms"].notna().all()
+
+
+def test_of_many_rows_evenly_spaced_ones_are_looked_at():
+    """Rows that grow: the first ones alone would have another spread."""
+    X = np.linspace(0.1, 2, 3000)[:, None] * np.random.default_rng(0).choice([-1.0, 1.0], size=(3000, 4))
+    frame = theory.profile([4, 50, 1], "tanh", Scales(normal=0.5), inputs=X)
+    exact = math.sqrt((X**2).mean() - (X.mean(axis=0) ** 2).mean() / 50)
+    assert frame["preactivation_std"][0] == pytest.approx(exact, rel=2e-3)
+    assert len(theory.profile([3] * 1002, "relu", "he_normal")) == 1001
+
+
+def test_a_sum_over_pairs_of_some_samples_stands_for_all():
+    """Independent samples, gradients that have nothing in common: pairs of a sample with itself are all there is."""
+    pairs = np.eye(50) / 50**2  # each delta is divided by the number of samples, 50 of 200
+    assert _all_pairs(pairs, 200) == pytest.approx(1 / 200)
+    assert _all_pairs(np.ones((50, 50)) / 50**2, 200) == pytest.approx(1)
+    assert _all_pairs(pairs, 50) == _all_pairs(pairs, None) == pytest.approx(1 / 50)

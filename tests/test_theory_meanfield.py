@@ -199,7 +199,7 @@ def test_it_is_fast():
         (lambda: theory.chi1(3, 1.0), ("activation 3", "a name, a formula or an Activation")),
         (lambda: theory.chi1("z +", 1.0), ("z+", "cannot be read")),
         (lambda: theory.chi1("leaky_relu(slope=9e9)", 1.0), ("slope",)),
-        (lambda: theory.chi1("tanh", -1.0), ("sigma_w = -1.0", "at least 0")),
+        (lambda: theory.chi1("tanh", -1.0), ("sigma_w = -1.0", "from 0 to 1e+30")),
         (lambda: theory.chi1("tanh", "1"), ("sigma_w = '1'", "finite number")),
         (lambda: theory.chi1("tanh", True), ("sigma_w = True",)),
         (lambda: theory.chi1("tanh", 1.0, math.nan), ("sigma_b = nan",)),
@@ -208,7 +208,7 @@ def test_it_is_fast():
         (lambda: theory.variance_map("tanh", [1.0], 1.0), ("q = [1.0]",)),
         (lambda: theory.correlation_map("tanh", 1.5, 1.0, 1.0), ("c = 1.5", "from -1 to 1")),
         (lambda: theory.phase_diagram("tanh", [1.0, -1.0], [0.0]), ("sigma_w = -1.0",)),
-        (lambda: theory.born_dead(0, 4), ("depth = 0", "at least 1")),
+        (lambda: theory.born_dead(0, 4), ("depth = 0", "from 1 to 1000")),
         (lambda: theory.born_dead(2, 1.5), ("width = 1.5", "whole number")),
         (lambda: theory.born_dead(2, [3, 4, 5]), ("3 widths", "depth = 2")),
         (lambda: theory.simulate_born_dead(2, 3, np.array([1.0])), ("X", "[samples, features]")),
@@ -219,10 +219,56 @@ def test_it_is_fast():
         (lambda: theory.profile([3, 4, 1], "tanh", "he_norml"), ("weights", "he_normal")),
         (lambda: theory.profile([3, 4, 1], "tanh", inputs=-1.0), ("inputs = -1.0",)),
         (lambda: theory.profile([3, 4, 1], "tanh", inputs=np.zeros((5, 2))), ("inputs", "(5, 2)")),
+        (lambda: theory.profile([3, 4, 1], "tanh", inputs=[[1.0, 2.0], [3.0]]), ("inputs = [[1.0, 2.0], [3.0]]",)),
+        (lambda: theory.profile([10**400, 3, 2], "tanh"), ("widths = 1000", "from 1 to 100000")),
+        (lambda: theory.profile([3] * 100_002, "tanh"), ("widths: 100000 hidden layers", "at most 1000")),
+        (lambda: theory.fixed_point("tanh", 1e200), ("sigma_w = 1e+200", "from 0 to 1e+30")),
+        (lambda: theory.chi1("relu", 1.0, 10**400), ("sigma_b = 1000", "from 0 to 1e+30")),
+        (lambda: theory.variance_map("tanh", 10**400, 1.0), ("q = 1000", "finite number")),
+        (lambda: theory.variance_map("tanh", 10**5000, 1.0), ("q = ", "too large to show")),
+        (lambda: theory.variance_slope("tanh", 1.0, 1e200), ("sigma_w = 1e+200",)),
+        (lambda: theory.correlation_slope("tanh", 0.5, 1.0, 1e200), ("sigma_w = 1e+200",)),
+        (lambda: theory.theory_table(["tanh"], 1e200), ("sigma_b = 1e+200", "from 0 to 300")),
     ],
 )
 def test_bad_input_is_refused_in_one_line(call, fragments):
     refusal(call, *fragments)
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma_w", "sigma_b"),
+    [("relu", 1, 1e4), ("tanh", 1, 1e4), ("tanh", 1e5, 0), ("relu", math.sqrt(2) * (1 - 1e-10), 1)],
+)
+def test_a_fixed_point_beyond_what_is_computed_is_not_denied(name, sigma_w, sigma_b):
+    """tanh tends to sigma_w^2 + sigma_b^2 nearly, relu to sigma_b^2/(1 - sigma_w^2/2)."""
+    said = refusal(
+        lambda: theory.fixed_point(name, sigma_w, sigma_b),
+        f"sigma_w = {sigma_w:g}, sigma_b = {sigma_b:g}",
+        "beyond q = 1e8",
+        error=theory.NoFixedPoint,
+    )
+    assert "without end" not in said
+    assert theory.fixed_point("tanh", 1, 9e3) == pytest.approx(81e6, rel=1e-6)
+    # Functions that wind too often to be followed: 5e9 is where it would end.
+    refusal(lambda: theory.fixed_point("1e5*sin(z)", 1, 0.5), "grows beyond q = 1e+07", error=theory.NoFixedPoint)
+    for b in (0.1, 3.0):  # where nothing stays, however far one looks
+        refusal(lambda b=b: theory.fixed_point("relu", math.sqrt(2), b), "without end", error=theory.NoFixedPoint)
+
+
+def test_variances_too_large_to_compute_are_said_to_be():
+    error = theory.NoExpectation
+    refusal(lambda: theory.variance_map("relu", 1e300, 1e30), "relu", "too large to compute", error=error)
+    refusal(lambda: theory.correlation_map("relu", 0.5, 1e300, 1e30), "too large to compute", error=error)
+    assert theory.variance_map("relu", 1.0, 1e30) == pytest.approx(5e59)
+
+
+def test_answers_are_plain_numbers():
+    w, b = np.float64(1.3), np.float64(0.3)
+    scales = theory.depth_scales("tanh", w, b)
+    found = [theory.chi1("tanh", w, b), theory.fixed_point("tanh", w, b), theory.variance_slope("tanh", 1.0, w)]
+    found += [theory.correlation_slope("tanh", c, 1.0, w) for c in (0.5, 1.0)]
+    found += [theory.correlation_fixed_point("tanh", w, b), theory.correlation_map("tanh", 0.5, 1.0, w, b)]
+    assert {type(x) for x in [*found, scales.xi_q, scales.xi_c, scales.c, scales.chi1]} == {float}
 
 
 @pytest.mark.parametrize("name", ["tanh", "relu", "gelu"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,13 @@ import pandas as pd
 from gradsim.activations import ACTIVATIONS
 from gradsim.analysis.intervals import bootstrap_interval
 from gradsim.cohort import Cohort, architecture_of, cohort_of, loss_for
+from gradsim.errors import UsageError, short
 from gradsim.fields import RunFields
 from gradsim.lanes import LANES, aligned_empty
 from gradsim.losses import LOSSES
 from gradsim.starts import layer_moments
 from gradsim.storage import setting_columns
-from gradsim.theory.layers import COLUMNS, MOST_SAMPLES, Deltas, Incoming, Layer, layer_statistics
+from gradsim.theory.layers import COLUMNS, Deltas, Incoming, Layer, layer_statistics, spaced
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
@@ -50,7 +52,7 @@ def of_campaign(campaign: Campaign, run_id: str | None = None) -> pd.DataFrame:
 
     One row a layer for each setting that theory tells apart: seeds, learning rates, optimizers and the like are not.
     run_id: of one run alone, without axes. NaN where theory has nothing to say: layers of maxout, softmax and the like
-    and what depends on them.
+    and what depends on them. Of a probe set of more than 1024 samples as many, evenly spaced, are looked at.
     """
     plan = campaign.plan
     if run_id is not None:
@@ -87,12 +89,13 @@ def _representatives(plan: Plan, chosen: list[int]) -> list[int]:
 
 def _statistics(campaign: Campaign, settings: RunFields) -> pd.DataFrame:
     cohort = cohort_of(campaign, settings)
-    X = cohort.data.X_train[: cohort.task.probe_samples].astype(settings.dtype).astype(float)[:MOST_SAMPLES]
-    frame = layer_statistics(
-        _layers(cohort, settings), Incoming.from_data(X), _deltas(cohort, settings, len(X)), settings.dtype
-    )
-    # Gradients are sums over the probe set of deltas that are divided by its size.
-    frame["delta_rms"] *= len(X) / cohort.task.probe_samples
+    samples = cohort.task.probe_samples
+    places = spaced(samples)
+    X = cohort.data.X_train[places].astype(settings.dtype).astype(float)
+    deltas = _deltas(cohort, settings, places)
+    frame = layer_statistics(_layers(cohort, settings), Incoming.from_data(X), deltas, settings.dtype, samples)
+    # Deltas are divided by the size of the probe set; gradients are their sums, whatever that size.
+    frame["delta_rms"] *= len(places) / samples
     return frame
 
 
@@ -107,16 +110,20 @@ def _layers(cohort: Cohort, settings: RunFields) -> list[Layer]:
     ]
 
 
-def _deltas(cohort: Cohort, settings: RunFields, rows: int) -> Deltas:
-    """E[delta delta'] a pair of samples, over outputs drawn from their normal distribution and then over units.
+def _deltas(cohort: Cohort, settings: RunFields, places: np.ndarray) -> Deltas:
+    """E[delta delta'] a pair of the training samples at these places, over outputs drawn from their normal distribution
+    and then over units; deltas are divided by the number of places.
 
     The draws are the same in every call; the loss is the trainer's own block.
     """
-    task = cohort.task
+    task, rows = cohort.task, len(places)
     lanes, units = LANES[task.dtype], task.architecture.widths[-1]
     block = LOSSES[task.loss].block(task.dtype)
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 2, ctypes.c_double, ctypes.c_void_p)
-    labels, targets = task.train.labels[:rows], task.train.targets[: rows * units]
+    # A loss reads one of them; the other is empty.
+    labels, targets = task.train.labels, task.train.targets
+    labels = np.ascontiguousarray(labels[places]) if labels.size else labels
+    targets = targets.reshape(-1, units)[places].ravel() if targets.size else targets
     values = loss_for(settings, cohort.data.task).values
     numbers = np.repeat(np.array([*values.values()], task.dtype), lanes)
 
@@ -162,15 +169,19 @@ def settings_columns(results: Results) -> list[str]:
     return [name for name in _telling(results.campaign.plan)[1] if name in results.runs and name != "data_seed"]
 
 
-def compare(results: Results, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+def compare(results: Results | str | os.PathLike, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Theory beside measurement before the first step: axes, layer, statistic, expected, measured, low, high, n.
 
     One row a setting that theory tells apart (data seeds pooled), a layer and a statistic. `measured` is the mean over
     n networks, of root mean squares and standard deviations the root of the mean square; low and high are its bootstrap
     interval. Runs that differ only in what follows the first step, as learning rates do, are one network.
 
-    runs: the rows of `results.runs` to look at, all by default.
+    results: or the directory they are in. runs: the rows of `results.runs` to look at, all by default.
     """
+    results = _read(results)
+    needed = {"run_id", "seed", "data_seed", *settings_columns(results)}
+    if runs is not None and not (isinstance(runs, pd.DataFrame) and needed <= {*runs}):
+        raise UsageError(f"runs = {short(runs)}: must be rows of results.runs")
     keys = settings_columns(results)
     runs = _numbered(results.runs if runs is None else runs, keys).drop_duplicates(["setting", "seed", "data_seed"])
     layers = results.layers[results.layers["step"].eq(0)].merge(runs[["run_id", "setting"]], on="run_id")
@@ -183,6 +194,16 @@ def compare(results: Results, runs: pd.DataFrame | None = None) -> pd.DataFrame:
             found = measured.get((setting, layer), layers.iloc[:0])
             rows += [[*key, layer, name, *_beside(name, theirs[name], found[name])] for name in COLUMNS if len(found)]
     return pd.DataFrame(rows, columns=[*keys, "layer", "statistic", "expected", "measured", "low", "high", "n"])
+
+
+def _read(results: object) -> Results:
+    from gradsim.results import Results
+
+    if isinstance(results, str | os.PathLike):
+        return Results(results)
+    if not isinstance(results, Results):
+        raise UsageError(f"results = {short(results)}: must be Results, or the directory of a campaign's results")
+    return results
 
 
 def _numbered(runs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

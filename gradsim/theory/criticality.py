@@ -17,6 +17,7 @@ from gradsim.errors import UsageError, short
 from gradsim.fields import completed
 from gradsim.initializers import INITIALIZERS, Layer
 from gradsim.theory.meanfield import (
+    FAR,
     GRID,
     LEAST,
     NEUTRAL,
@@ -33,12 +34,15 @@ from gradsim.theory.meanfield import (
     mean_square,
     mean_square_slope,
     root,
+    stays_beyond,
     variance_slope,
 )
-from gradsim.theory.subject import NoExpectation, called, number, subject
+from gradsim.theory.subject import NoExpectation, called, sigma, sigmas, subject
 
 # Variances between which the edge is looked for: beyond, functions that wind take seconds.
 EDGE = GRID[: np.searchsorted(GRID, math.log(1.1e5))]
+# Variances are at least sigma_b^2: from here on there are none on the edge within EDGE.
+MOST_SIGMA_B = 300.0
 # Points of the edge between two of them.
 FINE = 48
 # Initializers whose place on the map is worth a mark, and what they are called there.
@@ -95,8 +99,9 @@ def edge_of_chaos(act: str | Activation) -> pd.DataFrame:
 
 
 def critical(act: str | Activation, sigma_b: float = 0.0) -> Critical:
-    """The point of the edge of chaos at a given sigma_b. Raises NoFixedPoint, with the reason, where there is none."""
-    act, sigma_b = subject(act), number("sigma_b", sigma_b)
+    """The point of the edge of chaos at a given sigma_b, at most 300. Raises NoFixedPoint, with the reason, where there
+    is none of a variance up to 1e5."""
+    act, sigma_b = subject(act), sigma("sigma_b", sigma_b, MOST_SIGMA_B)
     square, steep = _moments(act)
 
     def excess(log_q: np.ndarray | float) -> np.ndarray:
@@ -119,7 +124,7 @@ def critical(act: str | Activation, sigma_b: float = 0.0) -> Critical:
         if abs(slope) <= 1 + NEUTRAL and _reached(act, q, sigma_w, sigma_b):
             return Critical(sigma_w, sigma_b, 0.0 if q == LEAST else q)
         left.append((q, sigma_w, slope))
-    raise NoFixedPoint(f"{called(act)} has no edge of chaos at sigma_b = {sigma_b:g}: {_reason(act, left)}")
+    raise NoFixedPoint(f"{called(act)} has no edge of chaos at sigma_b = {sigma_b:g}: {_reason(act, sigma_b, left)}")
 
 
 def critical_sigma_w(act: str | Activation, sigma_b: float = 0.0) -> float:
@@ -140,7 +145,7 @@ def _reached(act: Activation, q: float, sigma_w: float, sigma_b: float) -> bool:
     return abs(end - q) <= 1e-4 * q + 1e-9
 
 
-def _reason(act: Activation, left: list[tuple[float, float, float]]) -> str:
+def _reason(act: Activation, sigma_b: float, left: list[tuple[float, float, float]]) -> str:
     """Why no point will do, and where there would be one."""
     edge = edge_of_chaos(act)
     stays = edge[edge["stable"]]
@@ -148,10 +153,13 @@ def _reason(act: Activation, left: list[tuple[float, float, float]]) -> str:
         elsewhere = "nor is there one at any other"
     elif np.ptp(stays["sigma_b"]) < 1e-3:
         elsewhere = f"there is one at sigma_b = {stays['sigma_b'].mean():.3g} only"
-    else:
+    elif sigma_b < stays["sigma_b"].min():
         elsewhere = f"there is one from about sigma_b = {stays['sigma_b'].min():.2g} on"
+    else:
+        low, high = stays["sigma_b"].min(), stays["sigma_b"].max()
+        elsewhere = f"variances that attract have it between about sigma_b = {low:.2g} and {high:.2g}"
     if not left:
-        return f"no variance has chi1 = 1; {elsewhere}"
+        return f"no variance up to 1e5 has chi1 = 1; {elsewhere}"
     q, sigma_w, slope = left[0]
     why = f"which repels (V' = {slope:.4g})" if abs(slope) > 1 + NEUTRAL else "to which a variance of 1 does not tend"
     return f"chi1 = 1 at sigma_w = {sigma_w:.4g}, q = {0 if q == LEAST else q:.4g}, {why}; {elsewhere}"
@@ -164,15 +172,18 @@ def phase_diagram(act: str | Activation, sigma_w: Sequence[float], sigma_b: Sequ
     """What becomes of signals and gradients on a grid: activation, sigma_w, sigma_b, q, chi1, phase; one row a pair.
 
     phase: "ordered" (chi1 < 1), "chaotic" (chi1 > 1), "critical" (to 1e-7), or "unbounded" where the variance grows
-    without end; there q is inf and chi1 its value at 1e5. Interpolated in log q, to about 1e-5.
+    without end; there q is inf and chi1 its value at 1e5. Interpolated in log q, to about 1e-5. Raises NoFixedPoint for
+    a q beyond 1e8, the largest computed, UsageError for what is no list of numbers from 0 to 1e30.
     """
     act = subject(act)
-    sigma_w = np.array([number("sigma_w", x) for x in sigma_w])
-    sigma_b = np.array([number("sigma_b", x) for x in sigma_b])
+    sigma_w, sigma_b = np.array(sigmas("sigma_w", sigma_w)), np.array(sigmas("sigma_b", sigma_b))
     square, steep = _moments(act)
     w, b = (a.ravel() for a in np.meshgrid(sigma_w, sigma_b))
     q = _destinations(w, b, square)
     chi = w**2 * _smooth(steep)(np.log(np.clip(q, np.exp(EDGE[0]), np.exp(EDGE[-1]))))
+    for row in _beyond(act, w, b, q):
+        q[row] = fixed_point(act, float(w[row]), float(b[row]))
+        chi[row] = chi_at(act, q[row], float(w[row]))
     phase = np.where(np.abs(chi - 1) <= NEUTRAL, "critical", np.where(chi < 1, "ordered", "chaotic"))
     frame = pd.DataFrame({"activation": called(act), "sigma_w": w, "sigma_b": b, "q": q, "chi1": chi})
     return frame.assign(phase=np.where(np.isinf(q), "unbounded", phase))
@@ -213,16 +224,33 @@ def _destinations(sigma_w: np.ndarray, sigma_b: np.ndarray, square: np.ndarray) 
     return found
 
 
+def _beyond(act: Activation, sigma_w: np.ndarray, sigma_b: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Which pairs without a destination on EDGE have one beyond."""
+    rows = np.flatnonzero(np.isinf(q))
+    if not rows.size:
+        return rows
+    x = np.concatenate([GRID[len(EDGE) :: 4], np.log(10) * FAR])
+    with np.errstate(all="ignore"):
+        square = mean_square(act, np.exp(x))
+        values = (sigma_w[rows, None] ** 2 * square + sigma_b[rows, None] ** 2) / np.exp(x) - 1
+    return rows[stays_beyond(values)]
+
+
 def named_sigma_w(names: Mapping[str, str] = NAMED) -> dict[str, float]:
     """sigma_w of initializers in layers with as many inputs as outputs, by what they are called ("LeCun, Glorot": 1).
 
-    names: initializer -> what it is called; those of the same sigma_w share an entry.
+    names: initializer -> what it is called; those of the same sigma_w share an entry. Raises UsageError where the data
+    decide the weights.
     """
+    if not isinstance(names, Mapping) or not all(isinstance(title, str) for title in names.values()):
+        raise UsageError(f"names = {short(names)}: must be a table from initializers to what they are called")
     found: dict[float, list[str]] = {}
     for name, title in names.items():
         choice = completed("initializer", parse(name, "initializer"))
-        _, variance = INITIALIZERS[choice.name].moments(Layer(1024, 1024), **choice.values)
-        sigma_w = math.sqrt(1024 * variance)
+        moments = INITIALIZERS[choice.name].moments(Layer(1024, 1024), **choice.values)
+        if moments is None:
+            raise UsageError(f"names: under {choice.name!r} the data decide the weights; it has no sigma_w of its own")
+        sigma_w = math.sqrt(1024 * moments[1])
         found.setdefault(round(sigma_w, 9), []).append(title)
     return {", ".join(same): sigma_w for sigma_w, same in sorted(found.items())}
 
@@ -239,7 +267,7 @@ def theory_table(names: Sequence[str | Activation], sigma_b: float = 0.0) -> pd.
     """
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise UsageError(f"names = {short(names)}: must be a list of activations")
-    sigma_b = number("sigma_b", sigma_b)
+    sigma_b = sigma("sigma_b", sigma_b, MOST_SIGMA_B)
     return pd.DataFrame([_row(subject(name), sigma_b) for name in names])
 
 

@@ -23,7 +23,7 @@ from gradsim.theory.meanfield import (
     variance_map,
 )
 from gradsim.theory.quadrature import product_mean
-from gradsim.theory.subject import called, number, subject
+from gradsim.theory.subject import called, number, sigma, sigmas, subject
 
 # Of a figure's curve: what is left of a series may be, before the map itself is asked.
 CLOSE = 1e-5
@@ -36,16 +36,14 @@ def variance_curves(
 
     By default as far as twice the largest variance that stays, and at least to 2.
     """
-    act, sigma_b = subject(act), number("sigma_b", sigma_b)
-    sigma_w = [number("sigma_w", w) for w in sigma_w]
+    act, sigma_b = subject(act), sigma("sigma_b", sigma_b)
+    sigma_w = sigmas("sigma_w", sigma_w)
     if most is None:
         stay = [p.q for w in sigma_w for p in fixed_points(act, w, sigma_b) if p.q < 1e3]
         most = max(2.0, 2 * max(stay, default=0.0))
     q = np.linspace(0, number("most", most, 1e-6), 201)
     square = mean_square(act, q)
-    return pd.concat(
-        [_curve(act, w, sigma_b, q=q, next=w**2 * square + sigma_b**2) for w in sigma_w], ignore_index=True
-    )
+    return _together([_curve(act, w, sigma_b, q=q, next=w**2 * square + sigma_b**2) for w in sigma_w], "q")
 
 
 def correlation_curves(act: str | Activation, sigma_w: Sequence[float], sigma_b: float = 0.0) -> pd.DataFrame:
@@ -53,17 +51,16 @@ def correlation_curves(act: str | Activation, sigma_w: Sequence[float], sigma_b:
 
     A sigma_w at which variances grow without end has no curve.
     """
-    act, sigma_b = subject(act), number("sigma_b", sigma_b)
+    act, sigma_b = subject(act), sigma("sigma_b", sigma_b)
     curves = []
-    for w in (number("sigma_w", w) for w in sigma_w):
+    for w in sigmas("sigma_w", sigma_w):
         try:
             q = max(fixed_point(act, w, sigma_b), LEAST)
         except NoFixedPoint:
             continue
         c = np.linspace(0, 1, 101)
         curves.append(_curve(act, w, sigma_b, c=c, next=_correlations(act, q, c, w, sigma_b)))
-    columns = ["activation", "sigma_w", "sigma_b", "c", "next"]
-    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)
+    return _together(curves, "c")
 
 
 def _correlations(act: Activation, q: float, c: np.ndarray, sigma_w: float, sigma_b: float) -> np.ndarray:
@@ -82,9 +79,9 @@ def what_stays(act: str | Activation, sigma_w: Sequence[float], sigma_b: float =
 
     c = 1 always stays; it is stable in the ordered phase.
     """
-    act, sigma_b = subject(act), number("sigma_b", sigma_b)
+    act, sigma_b = subject(act), sigma("sigma_b", sigma_b)
     rows = []
-    for w in (number("sigma_w", w) for w in sigma_w):
+    for w in sigmas("sigma_w", sigma_w):
         rows += [(w, "q", p.q, p.slope, p.stable) for p in fixed_points(act, w, sigma_b)]
         try:
             q = max(fixed_point(act, w, sigma_b), LEAST)
@@ -103,3 +100,9 @@ def what_stays(act: str | Activation, sigma_w: Sequence[float], sigma_b: float =
 
 def _curve(act: Activation, sigma_w: float, sigma_b: float, **columns: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"activation": called(act), "sigma_w": sigma_w, "sigma_b": sigma_b} | columns)
+
+
+def _together(curves: list[pd.DataFrame], over: str) -> pd.DataFrame:
+    """One frame; without curves one without rows."""
+    columns = ["activation", "sigma_w", "sigma_b", over, "next"]
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)

@@ -10,9 +10,12 @@ import numpy as np
 
 from gradsim.analysis.intervals import wilson_interval
 from gradsim.errors import UsageError, short
+from gradsim.fields import MAX_LAYERS, MAX_WIDTH
 from gradsim.theory.subject import whole
 
 _PIECE = 2_000_000
+# Numbers that one simulated layer may take: 200 MB. Networks that may be simulated.
+_MOST_NUMBERS, _MOST_NETWORKS = 25_000_000, 10_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,18 +39,20 @@ def born_dead(depth: int, width: int | Sequence[int]) -> float:
     where weights are independent and symmetric about 0 and biases are 0 or symmetric too. A network that is dead for
     every input of a set is so for each of them: for data the probability is lower, see `simulate_born_dead`.
 
-    depth: hidden layers. width: units of each, or a list of `depth` widths. Source: Lu, Shin, Su & Karniadakis 2020.
+    depth: hidden layers, at most 1000. width: units of each, at most 100,000, or a list of `depth` widths.
+    Source: Lu, Shin, Su & Karniadakis 2020.
     """
-    return -math.expm1(sum(math.log1p(-(2.0**-n)) if n > 1 else -math.log(2) for n in _widths(depth, width)))
+    alive = sum(math.log1p(-(2.0**-n)) if n > 1 else -math.log(2) for n in _widths(depth, width))
+    return -math.expm1(alive) + 0.0  # no negative zero where 2^-N is too small to compute
 
 
 def _widths(depth: object, width: object) -> list[int]:
-    depth = whole("depth", depth)
-    if not isinstance(width, Sequence | np.ndarray) or isinstance(width, str):
-        return [whole("width", width)] * depth
+    depth = whole("depth", depth, 1, MAX_LAYERS)
+    if not isinstance(width, Sequence | np.ndarray) or isinstance(width, str) or np.shape(width) == ():
+        return [whole("width", width, 1, MAX_WIDTH)] * depth
     if len(width) != depth:
         raise UsageError(f"width = {short(width)}: {len(width)} widths for depth = {depth}; give one, or one a layer")
-    return [whole("width", n) for n in width]
+    return [whole("width", n, 1, MAX_WIDTH) for n in width]
 
 
 def simulate_born_dead(
@@ -55,13 +60,20 @@ def simulate_born_dead(
 ) -> BornDead:
     """How many of so many random ReLU networks without biases are dead for all rows of X [samples, features].
 
-    Weights are normal; their scale does not matter. Raises UsageError for an X that is no table of finite numbers.
+    Weights are normal; their scale does not matter. Raises UsageError for an X that is no table of finite numbers,
+    and for layers whose weights or activations are more than 25 million numbers.
     """
-    widths, networks = _widths(depth, width), whole("networks", networks)
+    widths, networks = _widths(depth, width), whole("networks", networks, 1, _MOST_NETWORKS)
     X = np.asarray(X)
     if X.ndim != 2 or not X.size or X.dtype.kind not in "fiu" or not np.isfinite(X).all():
         raise UsageError(f"X: must be finite numbers [samples, features], got {X.dtype} of shape {X.shape}")
     random = np.random.default_rng(whole("seed", seed, 0))
+    numbers = max(max(widths), X.shape[1]) * max(len(X), max(widths))
+    if numbers > _MOST_NUMBERS:
+        raise UsageError(
+            f"width = {short(width)}: with X of shape {X.shape} a layer takes {numbers:,} numbers; "
+            f"allowed: {_MOST_NUMBERS:,}"
+        )
     piece = max(1, _PIECE // (max(widths) * max(len(X), *widths, X.shape[1])))
     dead = sum(_dead(random, widths, X.astype(float), min(piece, networks - n)) for n in range(0, networks, piece))
     return BornDead(dead, networks, *wilson_interval(dead, networks))

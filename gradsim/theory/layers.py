@@ -21,7 +21,7 @@ from scipy.special import ndtr
 from gradsim.activations import Activation
 from gradsim.choices import parse
 from gradsim.errors import UsageError, short
-from gradsim.fields import completed
+from gradsim.fields import MAX_LAYERS, MAX_WIDTH, completed
 from gradsim.initializers import INITIALIZERS, Scales
 from gradsim.initializers import Layer as Drawn
 from gradsim.theory.quadrature import hermite_coefficients, layout
@@ -43,8 +43,8 @@ SATURATED_SHARE = 0.1
 # Terms of Hermite series for pairs of samples; what is left is spread over the pairs as the next term would be. Points
 # that integrals are interpolated between.
 TERMS, POINTS = 48, 24
-# Up to how many samples pairs are looked at.
-MOST_SAMPLES = 256
+# Up to how many samples pairs are looked at; of more, evenly spaced ones.
+MOST_SAMPLES = 1024
 # From output means [samples] and covariances [samples, samples] to those of dLoss/doutput.
 Deltas = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -97,6 +97,11 @@ class Signal:
 
 
 # --- one layer ------------------------------------------------------------------------------------
+
+
+def spaced(samples: int) -> np.ndarray:
+    """Places of at most MOST_SAMPLES of so many samples, all or evenly spaced."""
+    return np.linspace(0, samples - 1, min(samples, MOST_SAMPLES)).astype(int)
 
 
 def passed_on(layer: Layer, incoming: Incoming) -> tuple[np.ndarray, np.ndarray]:
@@ -204,13 +209,17 @@ def _intervals(holds: Callable[[np.ndarray], np.ndarray], kinks: Sequence[float]
 
 
 def layer_statistics(
-    layers: Sequence[Layer], inputs: Incoming, deltas: Deltas | None = None, dtype: str = "float64"
+    layers: Sequence[Layer],
+    inputs: Incoming,
+    deltas: Deltas | None = None,
+    dtype: str = "float64",
+    samples: int | None = None,
 ) -> pd.DataFrame:
     """layer and COLUMNS; NaN from a layer on whose units look at whole layers or whose weights the data decide, and for
     deltas in all layers then.
 
     deltas: what the loss makes of the outputs; without it delta_rms is relative to the last layer's, gradient_rms NaN.
-    dtype: in which activations are exactly 0.
+    dtype: in which activations are exactly 0. samples: how many there are, where inputs are some of them.
     """
     rows, signals, incoming = [], [], [inputs]
     with np.errstate(all="ignore"):
@@ -232,7 +241,7 @@ def layer_statistics(
         squares = [np.nan if w is None else w[0] ** 2 + w[1] for w in (layer.weights for layer in layers)]
         frame["weight_rms"] = np.sqrt(squares)
         if len(signals) == len(layers):
-            frame["delta_rms"], frame["gradient_rms"] = _backward(layers, signals, incoming, deltas)
+            frame["delta_rms"], frame["gradient_rms"] = _backward(layers, signals, incoming, deltas, samples)
     frame.insert(0, "layer", range(len(layers)))
     return frame
 
@@ -258,7 +267,11 @@ def _spread(moments: np.ndarray, mean: np.ndarray, units: int) -> float:
 
 
 def _backward(
-    layers: Sequence[Layer], signals: Sequence[Signal], incoming: Sequence[Incoming], deltas: Deltas | None
+    layers: Sequence[Layer],
+    signals: Sequence[Signal],
+    incoming: Sequence[Incoming],
+    deltas: Deltas | None,
+    samples: int | None,
 ) -> tuple[list[float], list[float]]:
     """delta_rms and gradient_rms by layer; weights that go back are independent of those that came forward."""
     last = signals[-1]
@@ -268,9 +281,18 @@ def _backward(
         if i < len(layers) - 1:
             shift, variance = layers[i + 1].weights
             delta = delta * layers[i + 1].fan_out * (variance + shift**2) * signals[i].slopes
-        gradient = np.nan if deltas is None else np.sqrt(max((incoming[i].products * delta).sum(), 0))
+        gradient = np.nan if deltas is None else np.sqrt(max(_all_pairs(incoming[i].products * delta, samples), 0))
         found.append((float(np.sqrt(delta.diagonal().mean())), float(gradient)))
     return tuple(list(column) for column in zip(*found[::-1], strict=True))
+
+
+def _all_pairs(pairs: np.ndarray, samples: int | None) -> float:
+    """Sum over pairs [n, n]; where the n are some of more `samples`, with as small a share of pairs of a sample with
+    itself as all have: one in `samples`, not one in n."""
+    n, own, total = len(pairs), pairs.trace(), pairs.sum()
+    if samples is None or samples == n:
+        return float(total)
+    return float(own * n / samples + (total - own) * (1 - 1 / samples) / (1 - 1 / n))
 
 
 # --- for anyone -----------------------------------------------------------------------------------
@@ -285,17 +307,20 @@ def profile(
 ) -> pd.DataFrame:
     """Expected signals and gradients by layer, a row a layer, the linear output last; see docs/definitions.md.
 
-    widths: features, units of each hidden layer, outputs. activations: one, or one a hidden layer. weights, biases: an
-    initializer ("he_normal", "normal(std=0.1)", or Scales), or one a layer. inputs: the mean square of a feature, or
-    data [samples, features], of which at most 256 rows are looked at.
+    widths: features, units of each hidden layer, outputs, up to 100,000; at most 1000 hidden layers. activations: one,
+    or one a hidden layer. weights, biases: an initializer ("he_normal", "normal(std=0.1)", or Scales), or one a layer.
+    inputs: the mean square of a feature, or data [samples, features], of which at most 1024 rows, evenly spaced, are
+    looked at.
 
     Columns: layer, preactivation_mean, _std, activation_mean, _std, saturated_low, _high, zero, delta_rms (of the last
     layer 1), gradient_rms (NaN: it takes a loss, see Campaign.theory), weight_rms. Raises UsageError for bad input.
     """
     if isinstance(widths, str) or not isinstance(widths, Sequence | np.ndarray) or len(widths) < 2:
         raise UsageError(f"widths = {short(widths)}: must list features, units of each hidden layer, and outputs")
-    widths = [whole("widths", n) for n in widths]
     hidden = len(widths) - 2
+    if hidden > MAX_LAYERS:
+        raise UsageError(f"widths: {hidden} hidden layers are listed; at most {MAX_LAYERS} are allowed")
+    widths = [whole("widths", n, 1, MAX_WIDTH) for n in widths]
     acts = [subject(act) for act in _each("activations", activations, hidden, Activation)]
     shapes = list(pairwise(widths))
     drawn = [_each("weights", weights, hidden + 1, Scales), _each("biases", biases, hidden + 1, Scales)]
@@ -337,9 +362,12 @@ def _bias_moments(layer: Drawn, biases: str | Scales) -> tuple[float, float]:
 
 
 def _inputs(given: object, features: int) -> Incoming:
-    if np.ndim(given) == 0:
+    if not isinstance(given, Sequence) and np.ndim(given) == 0:
         return Incoming.from_square(number("inputs", given))
-    X = np.asarray(given)
+    try:
+        X = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        raise UsageError(f"inputs = {short(given)}: must be a number, or finite numbers [samples, features]") from None
     if X.ndim != 2 or X.shape[1] != features or not len(X) or X.dtype.kind not in "fiu" or not np.isfinite(X).all():
         raise UsageError(f"inputs: must be a number, or finite numbers [samples, {features}]; got shape {X.shape}")
-    return Incoming.from_data(X[:MOST_SAMPLES].astype(float))
+    return Incoming.from_data(X[spaced(len(X))].astype(float))

@@ -21,11 +21,13 @@ from scipy.optimize import brentq
 from gradsim.activations import Activation
 from gradsim.errors import GradsimError
 from gradsim.theory.quadrature import hermite_coefficients, layout, normal_means, product_mean
-from gradsim.theory.subject import called, finite, number, subject
+from gradsim.theory.subject import called, finite, number, sigma, subject
 
 # Logarithms of the variances between which fixed points are looked for: eight a decade between 1e-8 and
 # 1e6, fewer beyond.
 GRID = np.log(10) * np.concatenate([np.arange(-30.0, -8.0), np.arange(-8.0, 6.0, 0.125), np.arange(6.0, 8.01, 0.5)])
+# Powers of 10 at which variances are asked whether one beyond the grid stays.
+FAR = np.array([10.0, 14.0, 20.0, 30.0, 50.0, 70.0])
 # Stands for a variance of 0: expectations are limits from above, so that a rectifier's slope is 1 half of the time.
 LEAST = 1e-30
 # An excess V(q)/q - 1 within NOISE has no sign. Slopes of maps are 1 to NEUTRAL at fixed points that neither attract
@@ -116,13 +118,14 @@ def variance_map(act: str | Activation, q: float, sigma_w: float, sigma_b: float
     """
     act, q = subject(act), number("q", q)
     sigma_w, sigma_b = _scales(sigma_w, sigma_b)
-    return sigma_w**2 * finite(float(mean_square(act, q)[0]), "E[f(z)^2]", act, q) + sigma_b**2
+    square = finite(float(mean_square(act, q)[0]), "E[f(z)^2]", act, q)
+    return finite(sigma_w**2 * square + sigma_b**2, "the next variance", act, q)
 
 
 def variance_slope(act: str | Activation, q: float, sigma_w: float) -> float:
     """V'(q) = sigma_w^2 E[f f' z] / sqrt(q), which is chi1 + sigma_w^2 E[f'' f]."""
-    act, q, sigma_w = subject(act), number("q", q), number("sigma_w", sigma_w)
-    return sigma_w**2 * finite(float(growth(act, q)[0]), "E[f(z) f'(z) z]", act, q)
+    act, q, sigma_w = subject(act), number("q", q), sigma("sigma_w", sigma_w)
+    return finite(sigma_w**2 * float(growth(act, q)[0]), "E[f(z) f'(z) z]", act, q)
 
 
 def gain(act: str | Activation) -> float:
@@ -159,7 +162,7 @@ def fixed_points(act: str | Activation, sigma_w: float, sigma_b: float = 0.0) ->
 def fixed_point(act: str | Activation, sigma_w: float, sigma_b: float = 0.0) -> float:
     """q*, the variance that one of 1 tends to from layer to layer; 1 where 1 stays, even if it repels.
 
-    Raises NoFixedPoint where the variance grows without end, that is beyond 1e8.
+    Raises NoFixedPoint where the variance grows without end, and where q* is beyond 1e8, the largest computed.
     """
     act = subject(act)
     sigma_w, sigma_b = _scales(sigma_w, sigma_b)
@@ -182,10 +185,17 @@ def fixed_point(act: str | Activation, sigma_w: float, sigma_b: float = 0.0) -> 
             return 0.0
     if start < 0:
         return 0.0
-    raise NoFixedPoint(
-        f"{called(act)} at sigma_w = {sigma_w:g}, sigma_b = {sigma_b:g}: the variance grows without end; "
-        "there is no fixed point"
-    )
+    where = f"{called(act)} at sigma_w = {sigma_w:g}, sigma_b = {sigma_b:g}"
+    if np.isnan(values[-1]):
+        raise NoFixedPoint(f"{where}: the variance grows beyond q = {math.exp(last):.3g}, the largest computed")
+    if np.isfinite(values[-1]) and stays_beyond(excess(np.log(10) * FAR)):
+        raise NoFixedPoint(f"{where}: the fixed point is beyond q = 1e8, the largest computed; give smaller ones")
+    raise NoFixedPoint(f"{where}: the variance grows without end; there is no fixed point")
+
+
+def stays_beyond(values: np.ndarray) -> np.ndarray:
+    """Whether an excess at FAR [..., places] shows that one of these variances shrinks."""
+    return (values < -NOISE).any(axis=-1)
 
 
 def chi1(act: str | Activation, sigma_w: float, sigma_b: float = 0.0) -> float:
@@ -195,6 +205,7 @@ def chi1(act: str | Activation, sigma_w: float, sigma_b: float = 0.0) -> float:
     `fixed_point` does.
     """
     act = subject(act)
+    sigma_w, sigma_b = _scales(sigma_w, sigma_b)
     return chi_at(act, fixed_point(act, sigma_w, sigma_b), sigma_w)
 
 
@@ -210,7 +221,7 @@ def brackets(values: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _scales(sigma_w: object, sigma_b: object) -> tuple[float, float]:
-    return number("sigma_w", sigma_w), number("sigma_b", sigma_b)
+    return sigma("sigma_w", sigma_w), sigma("sigma_b", sigma_b)
 
 
 def _excess(act: Activation, sigma_w: float, sigma_b: float) -> Callable[[np.ndarray | float], np.ndarray]:
@@ -251,11 +262,11 @@ def correlation_slope(act: str | Activation, c: float, q: float, sigma_w: float)
     At c = 1 it is chi1, and inf where f has steps.
     """
     act, c, q = subject(act), number("c", c, -1, 1), number("q", q)
-    sigma_w = number("sigma_w", sigma_w)
+    sigma_w = sigma("sigma_w", sigma_w)
     if abs(c) == 1:
         if act.smoothness < 0:
             return math.inf
-        return sigma_w**2 * product_mean(act.derivative, math.sqrt(max(q, LEAST)), c, act.kinks)
+        return sigma_w**2 * float(product_mean(act.derivative, math.sqrt(max(q, LEAST)), c, act.kinks))
     slope = product_mean(act, math.sqrt(max(q, LEAST)), c, act.kinks, slopes=True)
     return sigma_w**2 * finite(slope, "E[f'(u) f'(v)]", act, q)
 
@@ -266,8 +277,8 @@ def correlation_fixed_point(act: str | Activation, sigma_w: float, sigma_b: floa
     Raises NoFixedPoint as `fixed_point` does.
     """
     act = subject(act)
-    q = max(fixed_point(act, sigma_w, sigma_b), LEAST)
-    return correlation_at(act, q, float(sigma_w), float(sigma_b))
+    sigma_w, sigma_b = _scales(sigma_w, sigma_b)
+    return correlation_at(act, max(fixed_point(act, sigma_w, sigma_b), LEAST), sigma_w, sigma_b)
 
 
 def correlation_at(act: Activation, q: float, sigma_w: float, sigma_b: float) -> float:
@@ -326,8 +337,9 @@ def depth_scales(act: str | Activation, sigma_w: float, sigma_b: float = 0.0) ->
     The latter is taken at c*: chi1 in the ordered phase. Raises NoFixedPoint as `fixed_point` does.
     """
     act = subject(act)
+    sigma_w, sigma_b = _scales(sigma_w, sigma_b)
     q = max(fixed_point(act, sigma_w, sigma_b), LEAST)
-    c = correlation_at(act, q, float(sigma_w), float(sigma_b))
+    c = correlation_at(act, q, sigma_w, sigma_b)
     at_one = chi_at(act, q, sigma_w)
     by_c = at_one if c == 1 else correlation_slope(act, c, q, sigma_w)
     return DepthScales(depth(variance_slope(act, q, sigma_w)), depth(by_c), c, at_one)

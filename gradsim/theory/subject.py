@@ -13,6 +13,8 @@ from gradsim.choices import parse
 from gradsim.errors import GradsimError, UsageError, short
 
 _NAMED = re.compile(r"\s*[^\W\d]\w*\s*(\(\s*([^\W\d]\w*\s*=.*)?\))?\s*", re.DOTALL)
+# Standard deviations of weights and biases may be as large.
+MOST_SIGMA = 1e30
 _OWN = re.compile(r"(\s*[^\W\d]\w*\s*(?:\([^()]*\)\s*)?)=(?!=)(.*)", re.DOTALL)
 
 
@@ -54,16 +56,38 @@ def called(act: Activation) -> str:
 def number(name: str, value: object, least: float = 0.0, most: float = math.inf) -> float:
     """A finite number within bounds; UsageError naming it otherwise."""
     good = isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
-    if not good or not least <= value <= most or not abs(value) < math.inf:
+    try:
+        as_float = float(value) if good else math.nan
+    except OverflowError:  # a whole number of more than 308 digits
+        as_float = math.inf
+    if not least <= as_float <= most or not math.isfinite(as_float):
         bounds = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
         raise UsageError(f"{name} = {short(value)}: must be a finite number {bounds}")
-    return float(value)
+    return as_float
 
 
-def whole(name: str, value: object, least: int = 1) -> int:
-    """A whole number of at least `least`; UsageError naming it otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise UsageError(f"{name} = {short(value)}: must be a whole number of at least {least}")
+def sigma(name: str, value: object, most: float = MOST_SIGMA) -> float:
+    """A standard deviation of weights or biases; UsageError naming it otherwise."""
+    return number(name, value, 0.0, most)
+
+
+def sigmas(name: str, values: object) -> list[float]:
+    """A list of them, of any iterable of numbers; UsageError naming it otherwise."""
+    try:
+        listed = None if isinstance(values, str | bytes | dict) else list(values)
+    except TypeError:
+        listed = None
+    if listed is None:
+        raise UsageError(f"{name} = {short(values)}: must be a list of numbers from 0 to {MOST_SIGMA:g}")
+    return [sigma(name, value) for value in listed]
+
+
+def whole(name: str, value: object, least: int = 1, most: int | None = None) -> int:
+    """A whole number within bounds; UsageError naming it otherwise."""
+    good = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not good or value < least or (most is not None and value > most):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise UsageError(f"{name} = {short(value)}: must be a whole number {bounds}")
     return int(value)
 
 
