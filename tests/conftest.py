@@ -17,6 +17,15 @@ settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def table_of_activations():
+    """Activations that tests of a module made are gone with it: their names are free for the next."""
+    from formula_help import table_put_back
+
+    with table_put_back():
+        yield
+
+
 @pytest.fixture
 def cli(monkeypatch, capsys):
     """`cli("run", file)` -> Answer; errors that are no exit are errors of the test."""

@@ -113,6 +113,7 @@ def test_what_cannot_be_written_is_refused_in_one_line():
 
 
 def program(framework: str, result) -> dict[str, object]:
+    pytest.importorskip({"pytorch": "torch"}.get(framework, framework))
     space: dict[str, object] = {"__name__": "pasted"}
     exec(compile(snippet(result, framework), f"<{framework}>", "exec"), space)
     return space

@@ -150,12 +150,12 @@ INTERRUPTED = """
 dataset = "digits"
 width = 24
 batch_size = 32
-steps = 400
+steps = 600
 
 [grid]
 learning_rate = {geomspace = [1e-3, 1, 8]}
 depth = [2, 3, 4, 5, 6, 7, 8, 9]
-seed = {range = 4}
+seed = {range = 10}
 """
 
 
