@@ -30,6 +30,7 @@ from gradsim.resolve import OWN_DATA
 
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Client
 
     from gradsim.replay import Replay
     from gradsim.results import Results
@@ -133,16 +134,24 @@ class Campaign(RunFields):
         """How many runs the grid has."""
         return self.plan.size
 
-    def run(self, path: str | Path, *, threads: int | None = None, progress: bool = True) -> Results:
+    def run(
+        self,
+        path: str | Path,
+        *,
+        threads: int | None = None,
+        client: Client | None = None,
+        progress: bool = True,
+    ) -> Results:
         """Run what is not yet in the directory `path`; the results, complete.
 
-        threads: worker threads, by default as many as there are cores. Raises UsageError where the data do not fit,
-        the directory holds another campaign or cannot be written, and GradsimError where another process is at work on
-        it. Ctrl-C keeps every finished shard; calling again resumes.
+        threads: worker threads, by default as many as there are cores. client: of a Dask cluster, whose workers train
+        instead; `path` is then a directory that all of them reach (docs/cluster.md). Raises UsageError where the data
+        do not fit, the directory holds another campaign or cannot be written, and GradsimError where another process is
+        at work on it. Ctrl-C keeps every finished shard; calling again resumes.
         """
         from gradsim.runner import run
 
-        return run(self, Path(path), threads=threads, progress=progress)
+        return run(self, Path(path), threads=threads, client=client, progress=progress)
 
     # --- runs in detail, for anyone who wants to check them ---------------------------------------
 
@@ -221,7 +230,7 @@ class Campaign(RunFields):
     def digest(self) -> str:
         """16 hexadecimal digits that change with any setting that changes a number or a run's place; the data's content
         and a user's own activations are part, the name is not."""
-        parts = [self._settings_text, self.plan.fingerprints(), self._own_functions()]
+        parts = [self._settings_text, self.plan.fingerprints(), self.own_functions()]
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -234,7 +243,7 @@ class Campaign(RunFields):
         kept["runs"] = None if self.plan.kept is None else hashlib.blake2b(self.plan.kept.tobytes()).hexdigest()
         return json.dumps(kept, sort_keys=True)
 
-    def _own_functions(self) -> dict[str, str]:
+    def own_functions(self) -> dict[str, str]:
         """Digests of activations that are not the package's."""
         names = {choice.name for number in self.plan.used_cells for choice in self.plan.cells[number].activation}
         functions = {name: table_of("activation")[name].function for name in names}

@@ -30,6 +30,10 @@ app = typer.Typer(
 Threads = Annotated[int | None, typer.Option("--threads", "-t", help="Worker threads; all cores by default.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Dask = Annotated[
+    str | None,
+    typer.Option("--dask", help="Run on a Dask cluster: its scheduler's address, or local.", metavar="ADDRESS"),
+]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Leave the report out.")]
 Directory = Annotated[Path, typer.Argument(help="A results directory that gradsim run has written.", metavar="DIR")]
 
@@ -79,6 +83,7 @@ def run(
     file: Annotated[Path, typer.Argument(help="A campaign in TOML.", metavar="FILE")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results directory; results/NAME by default.")] = None,
     threads: Threads = None,
+    dask: Dask = None,
     quiet: Quiet = False,
     no_report: NoReport = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it will cost, measured in 2 s.")] = False,
@@ -92,15 +97,19 @@ def run(
 
     campaign = Campaign.from_toml(file)
     if dry_run:
+        if dask is not None:
+            raise UsageError("--dry-run: measures this machine; leave --dask out")
         _dry_run(campaign, threads, as_json)
         return
-    _run(campaign, out or Path("results") / campaign.name, threads, quiet, no_report, as_json)
+    results = _results(campaign, out or Path("results") / campaign.name, threads, dask, quiet)
+    _tell(results, no_report, as_json)
 
 
 @app.command()
 def resume(
     directory: Directory,
     threads: Threads = None,
+    dask: Dask = None,
     quiet: Quiet = False,
     no_report: NoReport = False,
     as_json: Json = False,
@@ -108,15 +117,30 @@ def resume(
     """Go on with a campaign that was interrupted."""
     from gradsim.results import Results
 
-    _run(Results(directory).campaign, directory, threads, quiet, no_report, as_json)
+    results = _results(Results(directory).campaign, directory, threads, dask, quiet)
+    _tell(results, no_report, as_json)
 
 
-def _run(campaign, path: Path, threads: int | None, quiet: bool, no_report: bool, as_json: bool) -> None:
+def _results(campaign, path: Path, threads: int | None, dask: str | None, quiet: bool):
+    """Run a campaign, here or on a cluster."""
+    from gradsim.runner import threads_of
+
+    if dask is None:
+        if not quiet:
+            print(_estimate(campaign, threads_of(threads)), file=sys.stderr)
+        return campaign.run(path, threads=threads, progress=not quiet)
+    from gradsim import cluster
+
+    with cluster.connected(dask, threads) as client:
+        if not quiet:
+            print(_estimate(campaign, cluster.threads_of(client)), file=sys.stderr)
+        return campaign.run(path, client=client, progress=not quiet)
+
+
+def _tell(results, no_report: bool, as_json: bool) -> None:
+    """Print what was found, write the report."""
     from gradsim.analysis import findings
 
-    if not quiet:
-        print(_estimate(campaign, threads), file=sys.stderr)
-    results = campaign.run(path, threads=threads, progress=not quiet)
     found = findings(results)
     page = None
     if not no_report:
@@ -127,7 +151,7 @@ def _run(campaign, path: Path, threads: int | None, quiet: bool, no_report: bool
         counts = {str(k): int(v) for k, v in results.runs["outcome"].value_counts().items()}
         _print_json(
             {
-                "path": str(path),
+                "path": str(results.path),
                 "runs": len(results),
                 "outcomes": counts,
                 "findings": found,
@@ -159,15 +183,14 @@ def _dry_run(campaign, threads: int | None, as_json: bool) -> None:
     print(f"disk    about {found.disk_bytes / 1e6:,.1f} MB")
 
 
-def _estimate(campaign, threads: int | None) -> str:
+def _estimate(campaign, threads: int) -> str:
     """One line before the start: how many runs, of what, for how long."""
     from gradsim.progress import duration
-    from gradsim.runner import threads_of
 
     plan = campaign.plan
     plan.check_data()
-    seconds = plan.nominal_seconds() / threads_of(threads)
-    return f"{campaign.name}: {plan.size:,} networks {plan.describe_networks()}, about {duration(seconds)}"
+    took = f", about {duration(plan.nominal_seconds() / threads)}" if threads else ""
+    return f"{campaign.name}: {plan.size:,} networks {plan.describe_networks()}{took}"
 
 
 @app.command()

@@ -21,6 +21,7 @@ from gradsim.results import CAMPAIGN_FILE, INFO_FILE, Results
 from gradsim.versions import cpu_name, package_version
 
 ARRAYS_FILE, LOCK_FILE = "data.npz", "lock"
+_STORED_ARRAYS = {"name": "arrays", "stored": ARRAYS_FILE}
 _PACKAGES = ("gradsim", "numba", "numpy", "pandas", "pyarrow")
 
 
@@ -74,12 +75,18 @@ def _locked(path: Path, handle) -> Iterator[None]:
 
 def _to_toml(campaign: Campaign, path: Path) -> str:
     """The resolved campaign; arrays given in Python are stored beside it."""
-    fields = campaign.resolved()
-    data = campaign.dataset
-    if data.name == "arrays" and data.values["stored"] is None and "dataset" in fields:
-        save_raw(load("arrays", data.values), path / ARRAYS_FILE)
-        fields["dataset"] = {"name": "arrays", "stored": ARRAYS_FILE}
+    fields = stored_fields(campaign)
+    if fields.get("dataset") is _STORED_ARRAYS:
+        save_raw(load("arrays", campaign.dataset.values), path / ARRAYS_FILE)
     return tomlfile.dumps(fields)
+
+
+def stored_fields(campaign: Campaign) -> dict[str, object]:
+    """The resolved campaign as it stands in its directory, where arrays given in Python are a file."""
+    fields, data = campaign.resolved(), campaign.dataset
+    if data.name == "arrays" and data.values["stored"] is None and "dataset" in fields:
+        fields["dataset"] = _STORED_ARRAYS
+    return fields
 
 
 # --- is it this campaign's? -----------------------------------------------------------------------

@@ -6,13 +6,15 @@ Ctrl-C stops the kernels within a step, keeps every finished shard, and the same
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,15 +27,36 @@ from gradsim.progress import Progress
 from gradsim.results import Results
 from gradsim.shard import networks_of, outcome_of
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 MAX_THREADS = 1024
+# Of one or some shards that ended: how many runs had which outcome, or what went wrong.
+Ended = list[tuple[Shard, dict[str, int] | BaseException]]
 
 
-def run(campaign: Campaign, path: Path, *, threads: int | None = None, progress: bool = True) -> Results:
+def run(
+    campaign: Campaign,
+    path: Path,
+    *,
+    threads: int | None = None,
+    client: Client | None = None,
+    progress: bool = True,
+) -> Results:
     """Run what is missing in `path`, and give its results; see `Campaign.run`."""
-    threads = threads_of(threads)
+    if client is None:
+        threads = threads_of(threads)
+    else:
+        from gradsim import cluster
+
+        threads = cluster.threads_of(client, threads)
     campaign.plan.check_data()
     with directory.opened(campaign, path):
-        _Run(campaign, path, threads, progress).go()
+        if client is None:
+            trainer = Trainer(campaign, path, campaign.digest, campaign.plan.fingerprints(), threads)
+            _run(campaign, path, threads, progress, trainer.on_threads)
+        else:
+            _run(campaign, path, threads, progress, cluster.Workers(campaign, path.absolute(), client, progress).train)
     return Results(path)
 
 
@@ -46,15 +69,44 @@ def threads_of(threads: int | None) -> int:
     return int(threads)
 
 
-class _Run:
-    """One call of `run`: what its threads share."""
+def _run(
+    campaign: Campaign, path: Path, threads: int, show: bool, train: Callable[[list[Shard]], Iterator[Ended]]
+) -> None:
+    """Train and write every shard that is not complete; train: of shards, yields those that have ended."""
+    started, plan = time.perf_counter(), campaign.plan
+    complete = complete_shards(campaign, path, campaign.digest, shard_files.is_sound)
+    shard_files.remove_others(path, complete)
+    names = {shard.name for shard in complete}
+    todo = [shard for shard in plan.shards if shard.name not in names]
+    done = sum(len(shard.positions) for shard in complete)
+    failures: list[tuple[Shard, BaseException]] = []
+    with Progress(plan.size, done, show) as progress, contextlib.closing(train(todo)) as ending:
+        for ended in ending:
+            for shard, result in ended:
+                if isinstance(result, BaseException):
+                    failures.append((shard, result))
+                else:
+                    progress.advance(len(shard.positions), result)
+            if any(isinstance(e, GradsimError) for _, e in failures):
+                break  # the disk or the data: no other shard will fare better
+            progress.tick()
+    if failures:
+        _raise(failures, plan, path)
+    if todo:
+        directory.write_info(campaign, path, time.perf_counter() - started, threads)
 
-    def __init__(self, campaign: Campaign, path: Path, threads: int, progress: bool):
-        self.campaign, self.plan, self.path, self.threads = campaign, campaign.plan, path, threads
-        self.digest = campaign.digest
+
+class Trainer:
+    """Trains the shards of a campaign and writes them, on any number of threads.
+
+    fingerprints: of the data that the campaign was planned with; threads: how many will train at once.
+    """
+
+    def __init__(self, campaign: Campaign, path: Path, digest: str, fingerprints: Iterable[str], threads: int):
+        self.campaign, self.plan, self.path, self.digest = campaign, campaign.plan, path, digest
+        self.threads = threads
         self.stop = np.zeros(1, np.int64)
-        self.show = progress
-        self._fingerprints = set(campaign.plan.fingerprints())
+        self._fingerprints = set(fingerprints)
         self._cohorts: OrderedDict[int, Cohort] = OrderedDict()
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -72,45 +124,20 @@ class _Run:
             self._cohorts.move_to_end(number)
             return self._cohorts[number]
 
-    def go(self) -> None:
-        """Train and write every shard that is not complete."""
-        started = time.perf_counter()
-        complete = complete_shards(self.campaign, self.path, self.digest, shard_files.is_sound)
-        shard_files.remove_others(self.path, complete)
-        names = {shard.name for shard in complete}
-        todo = [shard for shard in self.plan.shards if shard.name not in names]
-        done = sum(len(shard.positions) for shard in complete)
-        with Progress(self.plan.size, done, self.show) as progress:
-            failures = self._train(todo, progress)
-        if failures:
-            _raise(failures, self.plan, self.path)
-        if todo:
-            directory.write_info(self.campaign, self.path, time.perf_counter() - started, self.threads)
-
-    def _train(self, todo: list[Shard], progress: Progress) -> list[tuple[Shard, BaseException]]:
-        """Train shards on threads; those that failed, with their errors."""
-        failures: list[tuple[Shard, BaseException]] = []
+    def on_threads(self, todo: list[Shard]) -> Iterator[Ended]:
+        """Train shards on threads of this process; those that have ended, as they do, and now and then none."""
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="gradsim")
         try:
-            waiting = {pool.submit(self._one, shard): shard for shard in todo}
+            waiting = {pool.submit(self.one, shard): shard for shard in todo}
             while waiting:
                 # Short waits, because a Ctrl-C is only seen between them.
                 finished, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    shard = waiting.pop(future)
-                    if future.exception() is None:
-                        progress.advance(len(shard.positions), future.result())
-                    else:
-                        failures.append((shard, future.exception()))
-                if any(isinstance(e, GradsimError) for _, e in failures):
-                    break  # the disk or the data: no other shard will fare better
-                progress.tick()
+                yield [(waiting.pop(future), future.exception() or future.result()) for future in finished]
         finally:
             self.stop[0] = 1
             pool.shutdown(wait=True, cancel_futures=True)
-        return failures
 
-    def _one(self, shard: Shard) -> dict[str, int]:
+    def one(self, shard: Shard) -> dict[str, int]:
         """Train one shard and write it; counts of outcomes."""
         started = time.perf_counter()
         cohort = self.cohort(shard.cohort)

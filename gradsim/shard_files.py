@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def write_shard(folder: Path, shard: Shard, tables: Mapping[str, pa.Table], dige
 
 
 def _write(target: Path, content: bytes | memoryview) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # Two machines may write the same shard, where one was taken for dead.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as sink:
