@@ -454,6 +454,8 @@ def test_ctrl_c_reaches_everybody_and_keeps_what_is_finished(tmp_path):
         text=True,
         env=environment(),
         start_new_session=True,
+        # What runs in the background of a script has inherited that it ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not list(tmp_path.glob("out/runs/c*")) and process.poll() is None:
         time.sleep(0.05)

@@ -169,6 +169,8 @@ def test_interrupted_and_resumed_gives_the_same(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What runs in the background of a script has inherited that it ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not (path / "runs").is_dir() or not shard_names(path):
