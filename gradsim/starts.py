@@ -55,15 +55,12 @@ def layer_starts(cell: RunFields, shapes: Shapes) -> list[tuple[Start, Scales]]:
 
 
 def layer_moments(cell: RunFields, shapes: Shapes) -> list[tuple[tuple[float, float], tuple[float, float]] | None]:
-    """((mean, variance) of a weight, (mean, variance) of a bias) of each layer; None where the data decide.
-
-    Those of the randomized asymmetric initializer's biases are those of its weights.
-    """
+    """((mean, variance) of a weight, (mean, variance) of a bias) of each layer; None where the data decide."""
     entry, out = _entry(cell.initializer), []
     for start, biases in layer_starts(cell, shapes):
-        weights = start.moments if entry.method else start.weights.moments
-        same = entry.method == "asymmetric"
-        out.append(None if weights is None else (weights, weights if same else biases.moments))
+        weights = entry.moments_of(start)
+        drawn = entry.bias_moments_of(start) if entry.own_biases else biases.moments
+        out.append(None if weights is None else (weights, drawn))
     return out
 
 

@@ -102,8 +102,16 @@ class Initializer:
 
     def moments(self, layer: Layer, **parameters: object) -> tuple[float, float] | None:
         """Mean and variance of a weight of the layer; None where the data decide."""
-        start = self.start(layer, **parameters)
+        return self.moments_of(self.start(layer, **parameters))
+
+    def moments_of(self, start: Start) -> tuple[float, float] | None:
+        """Mean and variance of a weight of a start of its making; None where the data decide."""
         return start.moments if self.method else start.weights.moments
+
+    def bias_moments_of(self, start: Start) -> tuple[float, float]:
+        """Mean and variance of a bias, where it draws them itself; those of the weights in the asymmetric method, which
+        puts its special number among both."""
+        return start.moments if self.method == "asymmetric" else start.biases.moments
 
 
 # --- parameters -----------------------------------------------------------------------------------

@@ -348,8 +348,7 @@ def _moments(
     choice = completed("initializer", parse(weights, "weights"), "weights")
     entry = INITIALIZERS[choice.name]
     start = entry.start(layer, **choice.values)
-    drawn = start.moments if entry.method else start.weights.moments
-    return drawn, start.biases.moments if entry.own_biases else _bias_moments(layer, biases)
+    return entry.moments_of(start), entry.bias_moments_of(start) if entry.own_biases else _bias_moments(layer, biases)
 
 
 def _bias_moments(layer: Drawn, biases: str | Scales) -> tuple[float, float]:
