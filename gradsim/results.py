@@ -42,6 +42,8 @@ class Results:
         layers: run_id, step, layer and its statistics (docs/definitions.md); layer `depth` is the linear output.
         axes: names of the columns that vary, in the order of the grid.
         info: versions, hardware, wall time, data, command.
+
+    Text is categories, but for `runs.run_id`; integers that can be missing are Int64.
     """
 
     def __init__(self, path: str | Path):
@@ -105,13 +107,18 @@ class Results:
         tables = []
         for file in self._some_files(table):
             try:
-                tables.append(pq.read_table(file))
+                tables.append(_with_categories(pq.read_table(file), ids=table != "runs"))
             except (OSError, pa.ArrowException) as error:
                 why = " ".join(str(error).split())
                 raise UsageError(f"{file}: {why}; gradsim resume {self.path} makes it anew") from None
-        joined = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(None)
+        joined = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(None).unify_dictionaries()
         del tables
-        frame = joined.to_pandas(self_destruct=True)
+        frame = joined.to_pandas(split_blocks=True, self_destruct=True)
+        del joined
+        pa.default_memory_pool().release_unused()
+        for name, kind in frame.dtypes.items():
+            if kind == "category":  # in an order that no shard decides
+                frame[name] = frame[name].cat.reorder_categories(sorted(kind.categories))
         # Integers that can be missing stay integers.
         missing = [c for c in ("width", "diagnosis_layer") if c in frame]
         return frame.astype(dict.fromkeys(missing, "Int64"))
@@ -150,3 +157,13 @@ class Results:
 
     def __repr__(self) -> str:
         return f"<Results {str(self.path)!r}: {len(self.files('runs'))} shards>"
+
+
+def _with_categories(table, ids: bool):
+    """An Arrow table whose text is a dictionary and will be categories in pandas: a byte a row. `ids`: of runs too."""
+    import pyarrow as pa
+
+    for i, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) and (ids or field.name != "run_id"):
+            table = table.set_column(i, field.name, table.column(i).dictionary_encode())
+    return table

@@ -29,6 +29,8 @@ from gradsim.starts import network_starts
 
 TAIL_STEPS = 20
 CURVE_POINTS = 50
+# What stands for a loss that is not finite, and the most that a loss relative to the first counts for.
+LARGEST_LOSS = 1e6
 
 
 # --- lanes ----------------------------------------------------------------------------------------
@@ -248,6 +250,7 @@ def run_columns(campaign: Campaign, cohort: Cohort, result: Outcome, targets: np
         "final_loss": losses[:, -1],
         "best_loss": np.fmin.reduce(losses, axis=1),
         "tail_mean_loss": result.losses[:, -TAIL_STEPS:].mean(axis=1),
+        "trainability": _trainability(_losses_of_steps(cohort, result)),
         "gain": judged.gain,
         "steps_to_target": np.where(judged.outcome == "converged", _steps_to_target(cohort, result, targets), np.nan),
         "first_nonfinite_step": result.first_nonfinite,
@@ -261,6 +264,29 @@ def run_columns(campaign: Campaign, cohort: Cohort, result: Outcome, targets: np
             with np.errstate(divide="ignore", invalid="ignore"):
                 columns[f"{part}_r2"] = 1 - final[f"{part}_squares"] / (y.var(axis=0).mean() if told else np.nan)
     return columns | {"test_loss": final["test_loss"]}
+
+
+def _losses_of_steps(cohort: Cohort, result: Outcome) -> np.ndarray:
+    """Losses before each step [n, steps]: of the batches, or of all training data where every step is a checkpoint."""
+    every = len(cohort.checkpoints) > cohort.cell.steps
+    return result.train_loss[:, :-1] if every else result.losses
+
+
+def _trainability(losses: np.ndarray) -> np.ndarray:
+    """The measure of Sohl-Dickstein 2024 of losses [n, steps] that are NaN from the first that is not finite on.
+
+    With v the losses over the first, at most 10^6: -sum v where the mean of the last 20 is under 1, else sum 1/v. NaN
+    where the first loss is 0, or so large that the stand-in of one that is not finite would be a gain.
+    """
+    first = losses[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        v = np.where(np.isnan(losses), LARGEST_LOSS, losses)
+        v /= first[:, None]
+        np.minimum(v, LARGEST_LOSS, out=v)
+        converged = v[:, -TAIL_STEPS:].mean(axis=1) < 1
+        out = -v.sum(axis=1)
+        out[~converged] = (1 / v[~converged]).sum(axis=1)
+    return np.where((first > 0) & (first < LARGEST_LOSS), out, np.nan)
 
 
 def _steps_to_target(cohort: Cohort, result: Outcome, targets: np.ndarray) -> np.ndarray:

@@ -68,10 +68,17 @@ def refusal(call, *fragments: str, error: type = UsageError) -> str:
 def tables(results) -> dict[str, pd.DataFrame]:
     """All tables that are kept in an order of their own, without the one column that is a time."""
     return {
-        name: getattr(results, name).drop(columns="seconds", errors="ignore").sort_values(keys, ignore_index=True)
+        name: _as_text(getattr(results, name).drop(columns="seconds", errors="ignore")).sort_values(
+            keys, ignore_index=True
+        )
         for name, keys in KEYS.items()
         if name in results.stored
     }
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Categories as text: which there are depends on all runs of a table."""
+    return frame.astype({name: object for name, kind in frame.dtypes.items() if kind == "category"})
 
 
 def only(frames: dict[str, pd.DataFrame], run_ids) -> dict[str, pd.DataFrame]:

@@ -176,6 +176,7 @@ def _results(runs: pd.DataFrame, random: np.random.Generator, task: str, fate: s
             "final_loss": final,
             "best_loss": final * 0.99,
             "tail_mean_loss": final * 1.02,
+            "trainability": np.where(diverged, 40 * noise, -1000 * level * noise),
             "gain": np.where(diverged, np.nan, np.where(fates == "slow", 0.08, 0.002)),
             "steps_to_target": np.where(fates == "converged", np.round(300 * noise), np.nan),
             "first_nonfinite_step": np.where(diverged, np.round(40 * noise), np.nan),

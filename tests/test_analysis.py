@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from gradsim import analysis
 from gradsim.analysis import words
 from gradsim.analysis.comparisons import DIAGNOSES
+from gradsim.analysis.groups import SortedGroups
+from gradsim.analysis.intervals import resampled_median_ranks
 from gradsim.errors import UsageError
 
 VARIANTS = {name: fake_results(**arguments) for name, arguments in NAMES.items()}
@@ -70,16 +72,48 @@ def test_wilson_interval_refuses_nonsense(call):
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 16, 33])
-@pytest.mark.parametrize("statistic", ["median", "mean"])
-def test_bootstrap_interval_is_the_plain_bootstrap(n, statistic):
+def test_bootstrap_interval_of_the_mean_is_the_plain_bootstrap(n):
     values = np.random.default_rng(n).lognormal(size=n)
-    # The twin: draw the same indices, take the statistic of each resample, sort, cut off 2.5% at both ends.
+    # The twin: draw the same indices, take the mean of each resample, sort, cut off 2.5% at both ends.
     index = np.random.default_rng([0, n]).integers(0, n, size=(1000, n))
-    drawn = np.sort([getattr(np, statistic)(np.sort(values)[row]) for row in index])
-    low, high = analysis.bootstrap_interval(values, statistic)
+    drawn = np.sort([np.mean(np.sort(values)[row]) for row in index])
+    low, high = analysis.bootstrap_interval(values, "mean")
     assert low == pytest.approx(drawn[24], rel=1e-12)
     assert high == pytest.approx(drawn[975], rel=1e-12)
-    assert (low, high) == analysis.bootstrap_interval(np.random.default_rng(0).permutation(values), statistic)
+    assert (low, high) == analysis.bootstrap_interval(np.random.default_rng(0).permutation(values), "mean")
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 16, 33, 500])
+def test_bootstrap_interval_of_the_median_is_that_of_resampled_samples(n):
+    values = np.sort(np.random.default_rng(n).lognormal(size=n))
+    # The twin resamples whole samples; 1.95 sqrt(2/N) is what two samples of size N of one distribution keep apart by
+    # chance once in a thousand times (Kolmogorov-Smirnov).
+    index = np.random.default_rng(7).integers(0, n, size=(20_000, n))
+    twin = np.sort(np.median(values[index], axis=1))
+    ranks = resampled_median_ranks(n, 20_000)
+    own = np.sort(np.repeat(0.5 * values[ranks.lower] + 0.5 * values[ranks.upper], ranks.counts))
+    grid = np.union1d(twin, own) * (1 + 1e-12)
+    gap = np.abs(np.searchsorted(twin, grid, "right") - np.searchsorted(own, grid, "right")).max() / 20_000
+    assert gap < 1.95 * np.sqrt(2 / 20_000)
+    low, high = analysis.bootstrap_interval(values, "median", resamples=20_000)
+    assert own[499] <= low <= own[500]
+    assert own[19_499] <= high <= own[19_500]
+    assert (low, high) == analysis.bootstrap_interval(np.random.default_rng(0).permutation(values), resamples=20_000)
+
+
+def test_a_million_groups_have_the_intervals_of_each_by_itself():
+    random = np.random.default_rng(3)
+    codes = random.permutation(np.repeat(np.arange(40), np.arange(40) % 9))
+    values = np.where(random.random(len(codes)) < 0.1, np.inf, random.normal(size=len(codes)))
+    values[::11] = np.nan
+    groups = SortedGroups.of(values, codes, 40)
+    low, high = groups.median_intervals()
+    for k, group in enumerate(groups):
+        expected = analysis.bootstrap_interval(values[codes == k])
+        np.testing.assert_array_equal((low[k], high[k]), expected)
+        kept = values[codes == k][~np.isnan(values[codes == k])]
+        np.testing.assert_array_equal(np.sort(kept), group)
+        np.testing.assert_array_equal(groups.medians()[k], np.median(kept) if len(kept) else np.nan)
 
 
 def test_bootstrap_interval_covers_about_as_often_as_it_says():
@@ -355,11 +389,11 @@ def test_hopeless_settings_cover_what_never_converged_and_nothing_else(name):
     results = VARIANTS[name]
     runs, axes = results.runs, analysis.setting_axes(results.axes)
     covered = pd.Series(False, runs.index)
-    for row in analysis.hopeless_settings(runs, results.axes).itertuples():
+    for row in analysis.hopeless_settings(runs, results.axes).to_dict("records"):
         match = pd.Series(True, runs.index)
-        for axis, value in row.keys.items():
-            match &= runs[axis].eq(value)
-        assert match.sum() == row.n
+        for axis in row["keys"]:
+            match &= runs[axis].eq(row[axis])
+        assert match.sum() == row["n"]
         assert not runs.loc[match, "outcome"].eq("converged").any()
         assert not covered[match].all()
         covered |= match

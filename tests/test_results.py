@@ -33,34 +33,35 @@ pytestmark = pytest.mark.usefixtures("small_shards")
 
 TYPES = {
     "run_id": "str",
-    "dataset": "str",
+    "dataset": "category",
     "depth": "int64",
     "width": "Int64",
-    "hidden": "str",
-    "activation": "str",
-    "initializer": "str",
-    "bias_initializer": "str",
+    "hidden": "category",
+    "activation": "category",
+    "initializer": "category",
+    "bias_initializer": "category",
     "bias": "bool",
-    "loss": "str",
-    "schedule": "str",
-    "optimizer": "str",
+    "loss": "category",
+    "schedule": "category",
+    "optimizer": "category",
     "learning_rate": "float64",
     "batch_size": "int64",
-    "batch_order": "str",
+    "batch_order": "category",
     "steps": "int64",
-    "dtype": "str",
-    "scaling": "str",
+    "dtype": "category",
+    "scaling": "category",
     "test_fraction": "float64",
     "label_noise": "float64",
     "seed": "int64",
     "data_seed": "int64",
-    "outcome": "str",
-    "diagnosis": "str",
+    "outcome": "category",
+    "diagnosis": "category",
     "diagnosis_layer": "Int64",
     **dict.fromkeys(
         [
-            *("diagnosis_value", "target_loss", "initial_loss", "final_loss", "best_loss", "tail_mean_loss", "gain"),
-            *("steps_to_target", "first_nonfinite_step", "train_accuracy", "test_accuracy", "test_loss", "seconds"),
+            *("diagnosis_value", "target_loss", "initial_loss", "final_loss", "best_loss", "tail_mean_loss"),
+            *("trainability", "gain", "steps_to_target", "first_nonfinite_step", "train_accuracy", "test_accuracy"),
+            *("test_loss", "seconds"),
         ],
         "float64",
     ),
@@ -74,7 +75,7 @@ def kinds(frame: pd.DataFrame) -> dict[str, str]:
 def test_runs_have_the_columns_and_types_of_the_schema(done):
     _, results = done
     assert kinds(results.runs) == TYPES
-    assert kinds(results.curves) == {"run_id": "str", "step": "int64", "batch_loss": "float64", "train_loss": "float64"}
+    assert kinds(results.curves) == {"run_id": "category", "step": "int64", "batch_loss": "float64", "train_loss": "float64"}
     layers = kinds(results.layers)
     assert list(layers)[:3] == ["run_id", "step", "layer"]
     assert set(list(layers.values())[3:]) == {"float64"}

@@ -1,7 +1,6 @@
 """Comparisons of runs: one definition of each rate, median and window, as tidy frames.
 
 Every frame opens with the columns it is grouped by, then `n` (runs behind the row), then the statistics.
-Groups stand in grid order: numbers ascending, names as they first appear; a missing value is a group.
 """
 
 from __future__ import annotations
@@ -11,38 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gradsim.analysis.axes import is_numeric
-from gradsim.analysis.intervals import bootstrap_interval, wilson_interval
+from gradsim.analysis.groups import SortedGroups, group_codes, quartiles, run_places
+from gradsim.analysis.intervals import wilson_interval
 from gradsim.outcomes import DIAGNOSES, OUTCOMES
-
-
-def group_columns(frame: pd.DataFrame) -> list[str]:
-    """The columns a summary frame is grouped by: those before `n`."""
-    return list(frame.columns[: list(frame.columns).index("n")])
-
-
-def group_codes(frame: pd.DataFrame, by: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Number the groups of `by` in grid order: (code of each row, one row of keys a code)."""
-    if frame.empty or not by:
-        return np.zeros(len(frame), np.intp), pd.DataFrame(index=range(min(len(frame), 1)))
-    ranks = []
-    for name in by:
-        codes, kinds = pd.factorize(frame[name], use_na_sentinel=False, sort=False)
-        if is_numeric(frame[name]):
-            kinds = np.asarray(pd.array(kinds).astype(float) if len(kinds) else kinds, float)
-            codes = np.argsort(np.argsort(kinds, kind="stable"), kind="stable")[codes]
-        ranks.append(codes)
-    flat = np.ravel_multi_index(ranks, [int(rank.max()) + 1 for rank in ranks])
-    _, first, codes = np.unique(flat, return_index=True, return_inverse=True)
-    return codes, frame[list(by)].iloc[first].reset_index(drop=True)
-
-
-def split_sorted(values: np.ndarray, codes: np.ndarray, groups: int) -> list[np.ndarray]:
-    """The values of each group, ascending, NaN dropped."""
-    kept = ~np.isnan(values)
-    values, codes = values[kept], codes[kept]
-    order = np.lexsort((values, codes))
-    return np.split(values[order], np.cumsum(np.bincount(codes, minlength=groups))[:-1])
 
 
 def convergence_rate(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -65,10 +35,9 @@ def final_losses(runs: pd.DataFrame) -> np.ndarray:
 
 def median_frame(values: np.ndarray, codes: np.ndarray, frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Add columns `name`, `name`_low, `name`_high: median and bootstrap interval of each group, NaN dropped."""
-    groups = split_sorted(values, codes, len(frame))
-    frame[name] = [np.median(group) if group.size else np.nan for group in groups]
-    ends = np.array([bootstrap_interval(group) for group in groups], float).reshape(-1, 2)
-    frame[f"{name}_low"], frame[f"{name}_high"] = ends[:, 0], ends[:, 1]
+    groups = SortedGroups.of(values, codes, len(frame))
+    frame[name] = groups.medians()
+    frame[f"{name}_low"], frame[f"{name}_high"] = groups.median_intervals()
     return frame
 
 
@@ -132,7 +101,7 @@ def at_best_rate(runs: pd.DataFrame, by: Sequence[str] = (), rate: str = "learni
     runs = runs[runs[rate].notna()]
     cells, keys = group_codes(runs, [*by, rate])
     frame = convergence_rate(runs, [*by, rate])
-    frame["loss"] = [np.median(group) for group in split_sorted(final_losses(runs), cells, len(keys))]
+    frame["loss"] = SortedGroups.of(final_losses(runs), cells, len(keys)).medians()
     groups, _ = group_codes(keys, by)
     order = frame.assign(group=groups).sort_values(["rate", "loss"], ascending=[False, True], kind="stable")
     best = order.drop_duplicates("group").index
@@ -146,7 +115,7 @@ def loss_curves(curves: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ()
     non-finite loss on count as +inf, so quartiles are over all runs and not over the survivors.
     """
     curves = curves[curves["step"] > 0]
-    rows = pd.Index(runs["run_id"].astype(str)).get_indexer(curves["run_id"].astype(str))
+    rows = run_places(runs, curves)
     curves, rows = curves[rows >= 0], rows[rows >= 0]
     keys = runs[list(by)].iloc[rows].reset_index(drop=True).assign(step=curves["step"].to_numpy())
     codes, frame = group_codes(keys, [*by, "step"])
@@ -159,20 +128,12 @@ def loss_curves(curves: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ()
     return frame
 
 
-def quartiles(values: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
-    """Median, q25 and q75 of each group; codes count up from 0, values hold no NaN."""
-    if not len(values):
-        return dict.fromkeys(("median", "q25", "q75"), np.empty(0))
-    table = pd.Series(values).groupby(codes).quantile([0.25, 0.5, 0.75]).unstack().to_numpy(float)
-    return {"median": table[:, 1], "q25": table[:, 0], "q75": table[:, 2]}
-
-
 _HUGE = 1e300
 
 
 def outcome_counts(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """Runs of each outcome: outcome, n, share of the group; every outcome has a row, zero counts too."""
-    return _category_counts(runs, runs["outcome"].astype(str), by, "outcome", OUTCOMES)
+    return _category_counts(runs, runs["outcome"], by, "outcome", OUTCOMES)
 
 
 def fate_counts(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -181,19 +142,25 @@ def fate_counts(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def fates(runs: pd.DataFrame) -> pd.Series:
-    """ "converged", or why not: the diagnosis, "unexplained" where none is given."""
-    diagnosis = runs["diagnosis"].astype(object).fillna("").astype(str)
-    diagnosis = diagnosis.mask(diagnosis.eq(""), "unexplained")
-    return diagnosis.mask(runs["outcome"].eq("converged"), "converged").rename("fate")
+    """ "converged", or why not: the diagnosis, "unexplained" where none is given. Categories."""
+    codes, kinds = pd.factorize(runs["diagnosis"])
+    names = [str(kind) or "unexplained" for kind in kinds] + ["unexplained", "converged"]
+    codes = np.where(codes < 0, len(names) - 2, codes)
+    codes[runs["outcome"].eq("converged").to_numpy(bool)] = len(names) - 1
+    distinct = list(dict.fromkeys(names))
+    codes = np.array([distinct.index(name) for name in names])[codes]
+    return pd.Series(pd.Categorical.from_codes(codes, distinct), index=runs.index, name="fate")
 
 
 def _category_counts(
     runs: pd.DataFrame, category: pd.Series, by: Sequence[str], name: str, kinds: Sequence[str]
 ) -> pd.DataFrame:
     codes, keys = group_codes(runs, by)
-    kinds = [*kinds, *sorted(set(category) - set(kinds))]
-    table = np.zeros((len(keys), len(kinds)), int)
-    np.add.at(table, (codes, pd.Index(kinds).get_indexer(category)), 1)
+    mine, seen = pd.factorize(category)
+    kinds = [*kinds, *sorted({str(kind) for kind in seen} - set(kinds))]
+    places = np.array([kinds.index(str(kind)) for kind in seen], np.intp)
+    flat = np.bincount(codes * len(kinds) + places[mine], minlength=len(keys) * len(kinds))
+    table = flat.reshape(len(keys), len(kinds))
     frame = keys.iloc[np.repeat(np.arange(len(keys)), len(kinds))].reset_index(drop=True)
     frame[name] = np.tile(np.array(kinds, object), len(keys))
     frame["n"] = table.ravel()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gradsim.analysis.comparisons import group_codes, quartiles, split_sorted
+from gradsim.analysis.groups import SortedGroups, group_codes, quartiles, run_places
 from gradsim.analysis.intervals import bootstrap_interval
 
 
@@ -19,7 +19,7 @@ def attach(layers: pd.DataFrame, runs: pd.DataFrame, statistics: Sequence[str], 
 
     Rows of runs that are not in `runs` are left out; no other column is copied, for layers is the largest table.
     """
-    rows = pd.Index(runs["run_id"].astype(str)).get_indexer(layers["run_id"].astype(str))
+    rows = run_places(runs, layers)
     known = rows >= 0
     left = layers.loc[known, ["run_id", "step", "layer", *statistics]].reset_index(drop=True)
     right = runs[list(dict.fromkeys([*by, "depth"]))].iloc[rows[known]].reset_index(drop=True)
@@ -85,7 +85,7 @@ def final_hidden_share(layers: pd.DataFrame, runs: pd.DataFrame, columns: Sequen
     units = _units(last["hidden"], last["layer"])
     # One NaN layer makes the run's share unknown rather than smaller: sums keep it.
     value = last[list(columns)].sum(axis=1, skipna=False).to_numpy(float)
-    place = pd.Index(runs["run_id"].astype(str)).get_indexer(last["run_id"].astype(str))
+    place = run_places(runs, last)
     total = np.bincount(place, weights=units, minlength=len(runs))
     dead = np.bincount(place, weights=value * units, minlength=len(runs))
     share = np.divide(dead, total, out=np.full(len(runs), np.nan), where=total > 0)
@@ -102,12 +102,12 @@ def mean_share(share: pd.Series, runs: pd.DataFrame, by: Sequence[str]) -> pd.Da
     """Mean of a per-run share with its bootstrap interval: n, mean, low, high, median. NaN runs drop out."""
     kept = share.notna().to_numpy()
     codes, frame = group_codes(runs[kept], by)
-    groups = split_sorted(share.to_numpy()[kept], codes, len(frame)) if len(frame) else []
-    frame["n"] = [group.size for group in groups]
+    groups = SortedGroups.of(share.to_numpy()[kept], codes, len(frame))
+    frame["n"] = groups.sizes
     frame["mean"] = [group.mean() for group in groups]
     ends = np.array([bootstrap_interval(group, "mean") for group in groups], float).reshape(-1, 2)
     frame["low"], frame["high"] = ends[:, 0], ends[:, 1]
-    frame["median"] = [np.median(group) for group in groups]
+    frame["median"] = groups.medians()
     return frame
 
 
@@ -142,8 +142,10 @@ def delta_ratio(layers: pd.DataFrame, runs: pd.DataFrame, step: int = 0) -> pd.S
     1 is a signal that arrives whole, 0 one that never arrives. NaN without a hidden layer or a record.
     """
     rows = attach(layers[layers["step"].eq(step)], runs, ["delta_rms"], [])
-    delta = rows["delta_rms"].astype(float).set_axis(rows["run_id"].astype(str))
-    first = delta[rows["layer"].eq(0).to_numpy()]
-    last = delta[(rows["layer"].eq(rows["depth"]) & rows["depth"].gt(0)).to_numpy()]
-    ratio = (first.reindex(last.index) / last.where(last > 0)).reindex(runs["run_id"].astype(str))
-    return pd.Series(ratio.to_numpy(float), index=runs.index)
+    places, delta = run_places(runs, rows), rows["delta_rms"].to_numpy(float, na_value=np.nan)
+    ends = np.full((2, len(runs)), np.nan)
+    for end, layer in zip(ends, (rows["layer"].eq(0), rows["layer"].eq(rows["depth"])), strict=True):
+        there = (layer & rows["depth"].gt(0)).to_numpy(bool)
+        end[places[there]] = delta[there]
+    first, last = ends
+    return pd.Series(np.divide(first, last, out=np.full(len(runs), np.nan), where=last > 0), index=runs.index)

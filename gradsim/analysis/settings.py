@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -11,14 +11,8 @@ import pandas as pd
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import comparison_axes, setting_axes
-from gradsim.analysis.comparisons import (
-    convergence_rate,
-    fate_counts,
-    fates,
-    final_losses,
-    group_codes,
-    median_frame,
-)
+from gradsim.analysis.comparisons import convergence_rate, fate_counts, fates, final_losses, median_frame
+from gradsim.analysis.groups import SortedGroups, group_codes
 from gradsim.analysis.intervals import wilson_interval
 
 SCORES = {"test_accuracy": "test accuracy", "test_r2": "test R²"}
@@ -44,8 +38,8 @@ def best_settings(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     frame = median_frame(steps, codes, frame, "steps")
     frame = median_frame(final_losses(runs), codes, frame, "loss")
     score = score_column(runs)
-    values = runs[score].astype(float).groupby(codes).median() if score else np.nan
-    frame["score"] = values.to_numpy() if score else np.nan
+    scores = runs[score].to_numpy(float, na_value=np.nan) if score else np.full(len(runs), np.nan)
+    frame["score"] = SortedGroups.of(scores, codes, len(frame)).medians()
     order = frame.sort_values(
         ["low", "steps", "loss"], ascending=[False, True, True], kind="stable", na_position="last"
     )
@@ -56,52 +50,88 @@ def hopeless_settings(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     """What never converged, in as few words as possible.
 
     First the single values of an axis under which no run converged, then the pairs of values, then whole
-    settings; a candidate whose runs are all covered by those before it is left out. Columns: what (text),
-    keys (dict), n, high (upper end of the Wilson interval), diagnosis (most frequent), diagnosed (its runs).
+    settings; a candidate whose runs are all covered by those before it is left out. Columns: keys (tuple of the axes
+    that the row names), those axes' values (None of axes that it leaves open), n, high (upper end of the Wilson
+    interval), diagnosis (most frequent), diagnosed (its runs). `hopeless_words` writes a row.
     """
     names = comparison_axes(runs, axes, rates=True)
     failed = runs["outcome"].ne("converged").to_numpy(bool)
-    if failed.all():
-        return _hopeless_frame(runs, [({}, np.arange(len(runs)))]) if len(runs) else _hopeless_frame(runs, [])
     covered = np.zeros(len(runs), bool)
-    rows: list[tuple[dict[str, Any], np.ndarray]] = []
-    sizes = [size for size in (1, 2) if size < len(names)] + [len(names)]
-    for size in sizes:
-        level = covered.copy()
-        for by in combinations(names, size):
-            codes, keys = group_codes(runs, by)
-            total = np.bincount(codes, minlength=len(keys))
-            lost = np.bincount(codes[failed], minlength=len(keys))
-            known = np.bincount(codes[covered], minlength=len(keys))
-            for code in np.flatnonzero((lost == total) & (known < total)):
-                members = np.flatnonzero(codes == code)
-                level[members] = True
-                rows.append((keys.iloc[code].to_dict(), members))
-        covered = level
-        rows = _drop_repeats(rows, len(runs))
-    return _hopeless_frame(runs, rows)
+    parts = []
+    if failed.all():
+        parts = [_hopeless_part(runs, (), names, np.zeros(len(runs), np.intp), np.arange(min(len(runs), 1)))]
+    else:
+        for size in [size for size in (1, 2) if size < len(names)] + [len(names)]:
+            found = [_without_hope(runs, by, failed, covered) for by in combinations(names, size)]
+            for by, codes, groups in _without_repeats(found, covered):
+                parts.append(_hopeless_part(runs, by, names, codes, groups))
+    return pd.concat(parts, ignore_index=True).sort_values(
+        ["keys", "n"], key=lambda c: c.map(len) if c.name == "keys" else -c, kind="stable", ignore_index=True
+    )
 
 
-def _drop_repeats(rows: list[tuple[dict, np.ndarray]], n: int) -> list[tuple[dict, np.ndarray]]:
-    """Leave out entries whose runs the others, larger first, already cover (zipped axes say a thing twice)."""
-    covered, kept = np.zeros(n, bool), []
-    for keys, members in sorted(rows, key=lambda row: (len(row[0]), -row[1].size)):
+# Axes, the group of every run, and groups in question.
+_Found = tuple[tuple[str, ...], np.ndarray, np.ndarray]
+
+
+def _without_hope(runs: pd.DataFrame, by: tuple[str, ...], failed: np.ndarray, covered: np.ndarray) -> _Found:
+    """The groups of `by` of which no run converged and not all are covered."""
+    codes, _ = group_codes(runs, by)
+    total, lost, known = np.bincount(codes), np.bincount(codes, failed), np.bincount(codes, covered)
+    return by, codes, np.flatnonzero((lost == total) & (known < total))
+
+
+def _without_repeats(found: list[_Found], covered: np.ndarray) -> list[_Found]:
+    """Leave out groups whose runs larger ones, of the same number of axes, cover: zipped axes say a thing twice.
+
+    Adds to `covered` the runs of those that stay.
+    """
+    if len(found) == 1:
+        _, codes, groups = found[0]
+        covered |= np.isin(codes, groups)
+        return found
+    orders = [np.argsort(codes, kind="stable") for _, codes, _ in found]
+    ends = [np.cumsum(np.bincount(codes)) for _, codes, _ in found]
+    starts = [end - np.bincount(codes) for end, (_, codes, _) in zip(ends, found, strict=True)]
+    which = np.concatenate([np.full(len(groups), i) for i, (_, _, groups) in enumerate(found)])
+    group = np.concatenate([groups for _, _, groups in found])
+    sizes = np.concatenate([(end - start)[f[2]] for end, start, f in zip(ends, starts, found, strict=True)])
+    kept: list[list[int]] = [[] for _ in found]
+    for k in np.argsort(-sizes, kind="stable"):
+        i, g = which[k], group[k]
+        members = orders[i][starts[i][g] : ends[i][g]]
         if not covered[members].all():
             covered[members] = True
-            kept.append((keys, members))
-    return kept
+            kept[i].append(g)
+    return [(by, codes, np.array(mine, np.intp)) for (by, codes, _), mine in zip(found, kept, strict=True)]
 
 
-def _hopeless_frame(runs: pd.DataFrame, rows: list[tuple[dict, np.ndarray]]) -> pd.DataFrame:
-    fate = fates(runs).to_numpy()
-    out = []
-    for keys, members in rows:
-        kinds, counts = np.unique(fate[members], return_counts=True)
-        top = int(counts.argmax())
-        what = words.setting(keys, list(keys)) if keys else "every setting tried"
-        high = wilson_interval(0, members.size)[1]
-        out.append((what, keys, members.size, high, str(kinds[top]), int(counts[top])))
-    return pd.DataFrame(out, columns=["what", "keys", "n", "high", "diagnosis", "diagnosed"])
+def _hopeless_part(
+    runs: pd.DataFrame, by: tuple[str, ...], names: Sequence[str], codes: np.ndarray, groups: np.ndarray
+) -> pd.DataFrame:
+    """Rows of `hopeless_settings` for the groups."""
+    place = np.full(codes.max(initial=-1) + 1, -1)
+    place[groups] = np.arange(len(groups))
+    members = np.flatnonzero(place[codes] >= 0)
+    mine, some = place[codes[members]], runs.iloc[members]
+    kinds, names_of_kinds = pd.factorize(fates(some).astype(str), sort=True)
+    counts = np.bincount(mine * max(len(names_of_kinds), 1) + kinds, minlength=len(groups) * len(names_of_kinds))
+    counts = counts.reshape(len(groups), len(names_of_kinds))
+    first = np.unique(mine, return_index=True)[1]
+    out = {"keys": pd.Series([by] * len(groups), dtype=object)}
+    for name in names:
+        out[name] = some[name].iloc[first].astype(object).reset_index(drop=True) if name in by else None
+    out["n"] = counts.sum(axis=1)
+    out["high"] = wilson_interval(np.zeros(len(groups)), out["n"])[1]
+    top = counts.argmax(axis=1) if counts.size else np.empty(0, int)
+    out["diagnosis"] = np.asarray(names_of_kinds, object)[top]
+    out["diagnosed"] = counts[np.arange(len(groups)), top]
+    return pd.DataFrame(out)
+
+
+def hopeless_words(row: Mapping[str, Any]) -> str:
+    """A row of `hopeless_settings` in a sentence: "relu at learning rate 3"."""
+    return words.setting(row, row["keys"]) if len(row["keys"]) else "every setting tried"
 
 
 def axis_effects(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gradsim.analysis.comparisons import group_codes, quartiles
+from gradsim.analysis.groups import group_codes, quartiles, run_places
 from gradsim.errors import UsageError
 
 
@@ -23,7 +23,7 @@ def sharpness(
     if "sharpness" not in curves:
         raise UsageError("sharpness: was not recorded; set sharpness = true in the campaign")
     rows = curves[curves["sharpness"].notna()]
-    places = pd.Index(runs["run_id"].astype(str)).get_indexer(rows["run_id"].astype(str))
+    places = run_places(runs, rows)
     rows, places = rows[places >= 0], places[places >= 0]
     names = [*([rate] if rate else []), *(name for name in by if name != rate)]
     keys = runs[names].iloc[places].reset_index(drop=True).assign(step=rows["step"].to_numpy())

@@ -15,11 +15,11 @@ from gradsim.analysis.axes import comparison_axes, rate_axis, setting_axes
 from gradsim.analysis.comparisons import (
     convergence_rate,
     fates,
-    group_codes,
     learning_rate_windows,
     median_frame,
     outcome_counts,
 )
+from gradsim.analysis.groups import group_codes
 from gradsim.analysis.intervals import wilson_interval
 from gradsim.analysis.layers import dead_units, delta_ratio, final_hidden_share, mean_share
 from gradsim.analysis.settings import (
@@ -29,6 +29,7 @@ from gradsim.analysis.settings import (
     diagnosis_counts,
     evidence,
     hopeless_settings,
+    hopeless_words,
     score_column,
 )
 
@@ -211,9 +212,9 @@ def _never(facts: Facts) -> str:
     if shown.empty:
         shown = rows.iloc[:2]
     parts = []
-    for row in shown.itertuples():
-        share = "" if row.diagnosed == row.n else f"{words.percent(row.diagnosed / row.n)} "
-        parts.append(f"{row.what} (0 of {words.count(row.n)}, {share}{row.diagnosis})")
+    for row in shown.to_dict("records"):
+        share = "" if row["diagnosed"] == row["n"] else f"{words.percent(row['diagnosed'] / row['n'])} "
+        parts.append(f"{hopeless_words(row)} (0 of {words.count(row['n'])}, {share}{row['diagnosis']})")
     more = len(rows) - len(shown)
     if more:
         parts.append(words.plural(more, "narrower combination"))

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import is_numeric
-from gradsim.analysis.comparisons import group_codes, group_columns
+from gradsim.analysis.groups import group_codes, group_columns
 from gradsim.plots.style import (
     ROWS,
     axis_label,

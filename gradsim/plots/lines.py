@@ -18,7 +18,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import is_numeric, is_rate
-from gradsim.analysis.comparisons import group_columns
+from gradsim.analysis.groups import group_columns
 from gradsim.errors import UsageError
 from gradsim.plots.style import (
     HUES,

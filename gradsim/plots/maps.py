@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import is_numeric
-from gradsim.analysis.comparisons import group_columns
+from gradsim.analysis.groups import group_columns
 from gradsim.errors import UsageError
 from gradsim.plots.bars import rate_dots
 from gradsim.plots.style import (

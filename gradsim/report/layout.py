@@ -14,7 +14,7 @@ from gradsim.report.tables import Table
 @dataclass(frozen=True)
 class Exhibit:
     """A figure: file name, the finding it shows (its alt text too), how to read it, its data, how to draw it
-    (with the keywords `theme` and `like` of every figure)."""
+    (with the keywords `theme` and `like` of every figure); `data`: the exhibit whose data these are, if not its own."""
 
     name: str
     finding: str
@@ -23,6 +23,7 @@ class Exhibit:
     draw: Callable[..., Figure]
     percent: Sequence[str] = ()
     keys: Sequence[str] = ()
+    data: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from gradsim.errors import UsageError
 from gradsim.report import methods
 from gradsim.report.layout import Exhibit
 from gradsim.report.sections import best_table, convergence_exhibit, sections
-from gradsim.report.tables import hopeless_table, table
+from gradsim.report.tables import data_file, hopeless_table, table
 
 PRINT_DPI, SCREEN_DPI, CSS_DPI = 200, 160, 108
 
@@ -56,7 +56,7 @@ def _render(results: Any, out: Path) -> str:
     for section in sections(results, facts):
         figures = [_figure(exhibit, out / "figures") for exhibit in section.exhibits]
         context["sections"].append({"section": section, "figures": figures})
-    _csv(facts.diagnoses, out / "figures" / "diagnoses.csv")
+    _save_data(facts.diagnoses, out / "figures", "diagnoses")
     return environment.get_template("page.html.j2").render(context | _methods(results))
 
 
@@ -71,8 +71,8 @@ def _head(results: Any) -> dict[str, Any]:
 
 def _verdict(facts: Facts, folder: Path) -> dict[str, Any]:
     """The first screen: the picture, the settings to use and those without hope."""
-    _csv(facts.settings, folder / "best_settings.csv")
-    _csv(facts.hopeless.drop(columns="keys"), folder / "hopeless_settings.csv")
+    _save_data(facts.settings, folder, "best_settings")
+    _save_data(facts.hopeless.drop(columns="keys"), folder, "hopeless_settings")
     return {
         "picture": _figure(convergence_exhibit(facts), folder),
         "best": best_table(facts, 3, brief=facts.converged > 0),
@@ -102,7 +102,9 @@ def _figure(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
     printed.save(folder / f"{exhibit.name}.png", "PNG", dpi=(PRINT_DPI, PRINT_DPI), compress_level=6)
     light.set_dpi(SCREEN_DPI)
     dark = _pixels(exhibit.draw(theme="dark", like=light))
-    _csv(exhibit.frame, folder / f"{exhibit.name}.csv")
+    data = exhibit.data or exhibit.name
+    if data == exhibit.name:
+        _save_data(exhibit.frame, folder, data)
     width, height = light.get_size_inches()
     return {
         "name": exhibit.name,
@@ -112,7 +114,7 @@ def _figure(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
         "dark": _embedded(dark),
         "width": round(width * CSS_DPI),
         "height": round(height * CSS_DPI),
-        "table": table(exhibit.frame, exhibit.percent, f"{exhibit.name}.csv", exhibit.keys),
+        "table": table(exhibit.frame, exhibit.percent, data_file(data, len(exhibit.frame)), exhibit.keys),
     }
 
 
@@ -133,5 +135,12 @@ def _embedded(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def _csv(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_csv(path, index=False)
+def _save_data(frame: pd.DataFrame, folder: Path, name: str) -> None:
+    target = folder / data_file(name, len(frame))
+    for other in folder.glob(f"{name}.*"):  # of an earlier report, when there were fewer runs
+        if other.suffix in (".csv", ".parquet"):
+            other.unlink()
+    if target.suffix == ".csv":
+        frame.to_csv(target, index=False)
+    else:
+        frame.to_parquet(target, index=False)

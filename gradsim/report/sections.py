@@ -55,6 +55,7 @@ def convergence_exhibit(facts: Facts, limit: int | None = None) -> Exhibit:
         lambda **look: plots.convergence_rate(frame, **more, **look),
         ("rate", "low", "high"),
         by,
+        "convergence",
     )
 
 

@@ -10,9 +10,13 @@ import pandas as pd
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import is_numeric
+from gradsim.analysis.settings import hopeless_words
 
 ROWS = 120
-"""Rows of a table that the page shows; the CSV beside it holds all."""
+"""Rows of a table that the page shows; the file beside it holds all."""
+
+CSV_ROWS = 20_000
+"""Rows up to which that file is CSV; beyond, Parquet, a fifth of the size."""
 
 HEADERS = {
     "n": "runs",
@@ -46,16 +50,21 @@ _COUNTS = {"n", "converged", "diverged", "tried", "gaps", "diagnosed"}
 
 @dataclass(frozen=True)
 class Table:
-    """Headers, which of them are numbers, and rows of text; `total` rows exist, `csv` names the full file."""
+    """Headers, which of them are numbers, and rows of text; `total` rows exist, `file` names the one with all."""
 
     headers: list[str]
     numeric: list[bool]
     rows: list[list[str]]
     total: int
-    csv: str = ""
+    file: str = ""
 
 
-def table(frame: pd.DataFrame, percent: Iterable[str] = (), csv: str = "", keys: Sequence[str] = ()) -> Table:
+def data_file(name: str, rows: int) -> str:
+    """The name of the file that holds so many rows of data."""
+    return f"{name}.{'csv' if rows <= CSV_ROWS else 'parquet'}"
+
+
+def table(frame: pd.DataFrame, percent: Iterable[str] = (), file: str = "", keys: Sequence[str] = ()) -> Table:
     """A frame as text. `percent` names its shares; `keys` its settings columns, written as settings are."""
     percent = set(percent)
     shown = frame.head(ROWS)
@@ -63,7 +72,7 @@ def table(frame: pd.DataFrame, percent: Iterable[str] = (), csv: str = "", keys:
     numeric = [is_numeric(frame[name]) for name in frame]
     columns = [[_writer(name, percent, keys)(x) for x in shown[name]] for name in frame]
     rows = [list(row) for row in zip(*columns, strict=True)]
-    return Table(headers, numeric, rows, len(frame), csv)
+    return Table(headers, numeric, rows, len(frame), file)
 
 
 def _writer(name: str, percent: set[str], keys: Sequence[str]) -> Callable[[Any], str]:
@@ -106,20 +115,22 @@ def settings_table(settings: pd.DataFrame, axes: Sequence[str], score: str, limi
         rows.append(cells)
     headers = list(rows[0]) if rows else ["setting"]
     numeric = [header != "setting" for header in headers]
-    return Table(headers, numeric, [list(row.values()) for row in rows], len(settings), "best_settings.csv")
+    return Table(
+        headers, numeric, [list(row.values()) for row in rows], len(settings), data_file("best_settings", len(settings))
+    )
 
 
 def hopeless_table(hopeless: pd.DataFrame, limit: int) -> Table:
     """The first rows of `analysis.hopeless_settings` in reading form."""
     rows = []
-    for row in hopeless.head(limit).itertuples():
-        share = "" if row.diagnosed == row.n else f"{words.percent(row.diagnosed / row.n)} "
-        tally = f"0 of {words.count(row.n)} (at most {words.percent(row.high)})"
-        rows.append([row.what, tally, f"{share}{row.diagnosis}"])
+    for row in hopeless.head(limit).to_dict("records"):
+        share = "" if row["diagnosed"] == row["n"] else f"{words.percent(row['diagnosed'] / row['n'])} "
+        tally = f"0 of {words.count(row['n'])} (at most {words.percent(row['high'])})"
+        rows.append([hopeless_words(row), tally, f"{share}{row['diagnosis']}"])
     return Table(
         ["setting", "converged", "diagnosis"],
         [False, True, False],
         rows,
         len(hopeless),
-        "hopeless_settings.csv",
+        data_file("hopeless_settings", len(hopeless)),
     )
