@@ -31,9 +31,9 @@ from gradsim.shard import networks_of, outcome_of
 # How many cohorts are tried, and for how long in all; the least time that is told from the clock's noise.
 TRIED, SECONDS, LEAST = 6, 2.0, 0.04
 LOOKS = 3  # checkpoints whose cost is told from that of steps
-# Runs whose rows are timed, and groups whose files are measured. A shard's arrays beside what is made of them: copies
-# by run, tables, files.
-ROWS, FEW, COPIES = 2048, 4, 3.0
+# Groups that are timed, and stretches of neighbors that runs are taken from. Runs whose rows are timed and measured. A
+# shard's arrays beside what is made of them: copies by run, tables, files.
+FEW, STRETCHES, ROWS, COPIES = 4, 4, 4096, 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def estimate(campaign: Campaign, threads: int | None = None) -> Estimate:
     }
     nominal = {number: plan.costs[number].group_seconds for number in shards}
     costly = sorted(shards, key=lambda number: -groups[number] * nominal[number])[:TRIED]
-    trials = {n: _try(campaign, cohort_of(campaign, plan.cohort_cells[n]), shards[n], threads) for n in costly}
+    trials = {n: _Trying(campaign, n, shards[n], threads, SECONDS / len(costly)).trial() for n in costly}
 
     slower = statistics.median(trial.group_seconds / nominal[n] for n, trial in trials.items())
     names = [field.name for field in dataclasses.fields(_Trial)]
@@ -121,35 +121,88 @@ def _resident() -> int:
 # --- one cohort -----------------------------------------------------------------------------------
 
 
-def _spread(shards: Sequence[Shard], count: int) -> np.ndarray:
-    """Positions from all over a cohort's runs, at most `count`: neighbors are alike."""
+def _stretches(shards: Sequence[Shard], count: int) -> np.ndarray:
+    """Positions from all over a cohort's runs, at most `count`, in stretches of neighbors: these are alike, and files
+    of them small, but far ones are not."""
     everyone = np.concatenate([shard.positions for shard in shards])
-    return everyone[np.linspace(0, len(everyone) - 1, min(count, len(everyone))).astype(np.int64)]
+    length = max(1, min(count, len(everyone)) // STRETCHES)
+    starts = np.linspace(0, len(everyone) - length, min(STRETCHES, len(everyone))).astype(np.int64)
+    return everyone[np.unique(starts[:, None] + np.arange(length))][:count]
 
 
-def _try(campaign: Campaign, cohort: Cohort, shards: Sequence[Shard], threads: int) -> _Trial:
-    task = cohort.task
-    few = networks_of(campaign.plan, cohort, _spread(shards, LANES[task.dtype]))
-    most = len(task.batches)
-    if most <= LOOKS:
-        return _Trial(_timed(cohort, few, most, False, threads), *_rows(campaign, cohort, shards))
-    steps = LOOKS + 1
-    _timed(cohort, few, steps, False, threads)  # compiles, or loads what was compiled
-    while True:
-        seconds = _timed(cohort, few, steps, False, threads)
-        if steps == most or seconds > LEAST:
-            break
-        steps = min(most, max(2 * steps, round(steps * LEAST / seconds)))
-    share = SECONDS / TRIED
-    times = [[seconds], [_timed(cohort, few, steps, True, threads)]]
-    while sum(map(sum, times)) + times[0][-1] + times[1][-1] < share:
-        for dense in (False, True):
-            times[dense].append(_timed(cohort, few, steps, dense, threads))
-    sparse, dense = (statistics.median(t) for t in times)
-    look = max(dense - sparse, 0.0) / LOOKS
-    step = max(sparse - 2 * look, 0.0) / steps
-    rows = _rows(campaign, cohort, shards)
-    return _Trial(most * step + len(task.checkpoints) * (look + _sharpening(cohort, few)), *rows)
+class _Trying:
+    """A cohort tried for about so many seconds."""
+
+    def __init__(self, campaign: Campaign, number: int, shards: Sequence[Shard], threads: int, seconds: float):
+        self.campaign, self.shards, self.threads, self.seconds = campaign, shards, threads, seconds
+        self.cohort = cohort_of(campaign, campaign.plan.cohort_cells[number])
+        self.lanes = LANES[self.cohort.task.dtype]
+
+    def trial(self) -> _Trial:
+        positions = _stretches(self.shards, FEW * self.lanes)
+        started = time.process_time()
+        few = networks_of(self.campaign.plan, self.cohort, positions)
+        drawn = (time.process_time() - started) / len(positions)
+        group_seconds = self._group_seconds(few)
+        # Initializers that work on whole matrices take their time, and so do long runs.
+        most = int(self.seconds / max(drawn, 1e-6))
+        count = max(len(positions), min(ROWS, most, len(self.shards[0].positions)))
+        many = _stretches(self.shards, count)
+        records = self._records(many, int(self.seconds / 2 / group_seconds))
+        return _Trial(group_seconds, *_rows(self.campaign, self.cohort, records, many))
+
+    def _group_seconds(self, few: Networks) -> float:
+        """Processor seconds of training a group on a thread, with every thread at work."""
+        most, groups = len(self.cohort.task.batches), len(few.weights)
+        steps = min(most, LOOKS + 1)
+        self._timed(few, steps, False)  # compiles, or loads what was compiled
+        while True:
+            seconds = self._timed(few, steps, False)
+            if steps == most or seconds > LEAST:
+                break
+            steps = min(most, max(2 * steps, round(steps * LEAST / seconds)))
+        # What was timed first was timed on a processor that had been idle.
+        times: list[list[float]] = [[], []]
+        started = time.perf_counter()
+        while not times[1] or time.perf_counter() - started < self.seconds / 2:
+            for dense in (False, True) if most > LOOKS else (False, False):
+                times[dense].append(self._timed(few, steps, dense))
+            times[1] = times[1] or [0.0]
+        late = [statistics.median(t[len(t) // 3 :]) for t in times]
+        if most <= LOOKS:
+            return late[0] / groups
+        look = max(late[1] - late[0], 0.0) / LOOKS
+        step = max(late[0] - 2 * look, 0.0) / steps
+        looks = len(self.cohort.task.checkpoints) * (look / groups + _sharpening(self.cohort, few))
+        return most * step / groups + looks
+
+    def _timed(self, networks: Networks, steps: int, dense: bool) -> float:
+        """Processor seconds of some groups' first steps with every thread at work; recorded at both ends, or dense: at
+        LOOKS more. Not of the clock, so that a machine that is busy now is not taken for a slow one."""
+
+        def run(own: tuple) -> float:
+            started = time.thread_time()
+            own[0].run(*own[1:])
+            return time.thread_time() - started
+
+        own = [_beginning(self.cohort, networks, steps, dense) for _ in range(self.threads)]
+        with ThreadPoolExecutor(self.threads) as pool:
+            return statistics.median(pool.map(run, own))
+
+    def _records(self, positions: np.ndarray, affordable: int) -> Records:
+        """What runs leave that were trained to their end, as many groups of them as are affordable; where that is none,
+        the first steps of a few."""
+        task, plan = self.cohort.task, self.campaign.plan
+        if not affordable and len(task.batches) > LOOKS:
+            few = positions[: FEW * self.lanes]
+            task, *own = _beginning(self.cohort, networks_of(plan, self.cohort, few), LOOKS + 1, True)
+            task.run(*own)
+            return own[1]
+        every = -(-len(positions) // (max(affordable, 1) * self.lanes))
+        networks = networks_of(plan, self.cohort, positions[::every])
+        records = task.records(len(networks.weights))
+        task.run(networks, records, task.workspace(), np.zeros(1, np.int64))
+        return records
 
 
 def _sharpening(cohort: Cohort, networks: Networks) -> float:
@@ -161,19 +214,6 @@ def _sharpening(cohort: Cohort, networks: Networks) -> float:
     out = np.empty((len(snapshots), 1, LANES[cohort.task.dtype]))
     measure_sharpness(cohort.task, networks, snapshots, np.zeros(1, np.int64), out)
     return (time.thread_time() - started) / len(snapshots)
-
-
-def _timed(cohort: Cohort, networks: Networks, steps: int, dense: bool, threads: int) -> float:
-    """Processor seconds of a group's first steps with every thread at work; recorded at both ends, or dense: at
-    LOOKS more. Not of the clock, so that a machine that is busy now is not taken for a slow one."""
-
-    def run(own: tuple) -> float:
-        started = time.thread_time()
-        own[0].run(*own[1:])
-        return time.thread_time() - started
-
-    with ThreadPoolExecutor(threads) as pool:
-        return statistics.median(pool.map(run, [_beginning(cohort, networks, steps, dense) for _ in range(threads)]))
 
 
 def _beginning(cohort: Cohort, networks: Networks, steps: int, dense: bool) -> tuple:
@@ -189,25 +229,13 @@ def _beginning(cohort: Cohort, networks: Networks, steps: int, dense: bool) -> t
 # --- rows and files -------------------------------------------------------------------------------
 
 
-def _rows(campaign: Campaign, cohort: Cohort, shards: Sequence[Shard]) -> tuple[float, float, float]:
-    """Seconds of a run beside its training, bytes of a run, and of a shard's files beside those.
-
-    The records are those of a few groups' first steps, over and over.
-    """
-    few = _spread(shards, FEW * LANES[cohort.task.dtype])
-    steps = min(len(cohort.task.batches), LOOKS + 1)
-    started = time.process_time()
-    networks = networks_of(campaign.plan, cohort, few)
-    drawn = (time.process_time() - started) / len(few)
-    task, *own = _beginning(cohort, networks, steps, steps > LOOKS)
-    task.run(*own)
-    # Initializers that work on whole matrices take their time.
-    affordable = max(len(few), int(SECONDS / TRIED / max(drawn, 1e-6)))
-    many = _spread(shards, min(ROWS, affordable, len(shards[0].positions)))
-    seconds, _ = _written(campaign, cohort, own[1], many)
-    sizes = [_written(campaign, cohort, own[1], few[::n])[1] for n in (1, 2)]
-    each = (sizes[0] - sizes[1]) / max(len(few) // 2, 1)
-    return seconds / len(many), each, max(sizes[0] - each * len(few), 0)
+def _rows(campaign: Campaign, cohort: Cohort, records: Records, positions: np.ndarray) -> tuple[float, float, float]:
+    """Seconds of a run beside its training, bytes of a run, and of a shard's files beside those."""
+    n = len(positions)
+    _, least = _written(campaign, cohort, records, positions[:1])  # what is done first is slow, and not timed
+    seconds, whole = _written(campaign, cohort, records, positions)
+    each = (whole - least) / (n - 1) if n > 1 else 0.0
+    return seconds / n, each, least - each
 
 
 def _written(campaign: Campaign, cohort: Cohort, beginning: Records, positions: np.ndarray) -> tuple[float, int]:
@@ -229,15 +257,19 @@ def _written(campaign: Campaign, cohort: Cohort, beginning: Records, positions: 
 
 
 def _continue(whole: np.ndarray, part: np.ndarray) -> None:
-    """Fill records [groups, moments, ...] with those of a few groups and moments, over and over, a little different
+    """Fill records [groups, moments, ...] with those of fewer groups and moments, over and over, a little different
     each time where they are hardly ever the same: files would hold the same numbers once."""
-    times, groups = np.arange(whole.shape[1]) % part.shape[1], np.arange(len(whole)) % len(part)
+    times, groups = np.arange(whole.shape[1]) % part.shape[1], np.arange(len(whole)) * len(part) // len(whole)
     whole[...] = part[groups][:, times]
+    if whole.shape == part.shape:
+        return
     random = np.random.default_rng(0)
     # Of statistics each field by itself.
     fields = len(STATISTICS) if whole.ndim == 4 else 1
     split, known = (a.reshape(*a.shape[:-1], fields, -1) for a in (whole, part))
-    for k in range(fields):
-        if len(np.unique(known[..., k, :])) > known[..., k, :].size / 2:
-            mine = split[..., k, :]
-            mine *= random.uniform(0.99, 1.01, mine.shape)
+    for moment in range(part.shape[1]):
+        for k in range(fields):
+            seen = known[:, moment, ..., k, :]
+            if len(np.unique(seen)) > seen.size / 2:
+                mine = split[:, moment :: part.shape[1], ..., k, :]
+                mine *= random.uniform(0.99, 1.01, mine.shape)
