@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ SHARD_SECONDS = 1.0
 SHARD_BYTES = 64_000_000
 MAX_GROUPS = 2048
 MAX_CELLS = 200_000
-_PIECE = 1_000_000
+_PIECE = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,15 +223,22 @@ class Plan:
         return run_ids(self, positions)
 
     @cached_property
-    def _positions_by_id(self) -> dict[str, int]:
-        return {str(r): i for i, r in enumerate(self.run_ids(np.arange(self.size)))}
+    def _ids(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of all runs as numbers, ascending, and whose they are: 16 bytes a run."""
+        ids = np.empty(self.size, np.uint64)
+        for positions, _ in self._pieces():
+            ids[positions] = [int(run_id, 16) for run_id in self.run_ids(positions).tolist()]
+        order = np.argsort(ids)
+        return ids[order], order
 
     def position(self, run_id: str) -> int:
         """The position of a run; UsageError where the campaign has none of that id."""
-        found = self._positions_by_id.get(str(run_id))
-        if found is None:
-            raise UsageError(f"run_id {run_id!r} is not of this campaign; results.runs lists them")
-        return found
+        ids, positions = self._ids
+        if re.fullmatch("[0-9a-f]{16}", str(run_id)):
+            place = np.searchsorted(ids, np.uint64(int(run_id, 16)))
+            if place < len(ids) and ids[place] == int(run_id, 16):
+                return int(positions[place])
+        raise UsageError(f"run_id {run_id!r} is not of this campaign; results.runs lists them")
 
     # --- cohorts and shards -----------------------------------------------------------------------
 
