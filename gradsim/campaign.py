@@ -259,6 +259,11 @@ class Campaign(RunFields):
 
     __str__ = __repr__
 
+    def _repr_html_(self) -> str:
+        from gradsim.notebook import campaign_html
+
+        return campaign_html(self)
+
 
 # --- plain values ---------------------------------------------------------------------------------
 

@@ -43,6 +43,13 @@ def table_of(kind: str) -> Mapping[str, object]:
     return table
 
 
+def label_of(field: str, choice: Choice, shown: Mapping[str, object] | None = None) -> str:
+    """The choice of a field without the parameters that are at their defaults, or at the values `shown` elsewhere."""
+    entry = table_of(kind_of(field))[choice.name]
+    defaults = {k: getattr(p, "default", p) for k, p in entry.parameters.items()}
+    return choices.short_label(choice, defaults | dict(shown or {}))
+
+
 def kind_of(field: str) -> str:
     """Which table a field's choices are from: its own name, and initializers for biases too."""
     return "initializer" if field == "bias_initializer" else field

@@ -1,12 +1,13 @@
-"""Progress on stderr: a bar on a terminal, now and then a line elsewhere."""
+"""Progress: a bar on a terminal or in a notebook, elsewhere now and then a line on stderr."""
 
 from __future__ import annotations
 
+import html
 import sys
 import time
 from collections import Counter
 
-_LINE_EVERY = 20.0  # seconds between lines where there is no terminal
+_LINE_EVERY = 20.0  # seconds between lines where there is no bar
 
 
 class Progress:
@@ -15,24 +16,17 @@ class Progress:
     def __init__(self, total: int, done: int, show: bool):
         self.total, self.done, self._before = total, done, done
         self.outcomes: Counter[str] = Counter()
-        self._show, self._bar, self._task = show, None, None
-        self._started = self._last = time.perf_counter()
+        self._started = time.perf_counter()
+        self._display = _display_for() if show else None
 
     def __enter__(self) -> Progress:
-        if self._show and sys.stderr.isatty():
-            self._bar = _bar()
-            self._bar.start()
-            self._task = self._bar.add_task("", total=self.total, completed=self.done, rate="", left="", outcomes="")
-        elif self._show and self.done < self.total:
-            resumed = f", {self.done:,} already there" if self.done else ""
-            print(f"{self.total:,} runs{resumed}", file=sys.stderr, flush=True)
+        if self._display:
+            self._display.open(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        elif self._show and self.done > self._before:
-            print(self._line(), file=sys.stderr, flush=True)
+        if self._display:
+            self._display.close(self)
 
     def advance(self, runs: int, outcomes: dict[str, int]) -> None:
         """A shard of so many runs is done."""
@@ -41,18 +35,8 @@ class Progress:
 
     def tick(self) -> None:
         """Show where things stand."""
-        now = time.perf_counter()
-        if self._bar is not None:
-            self._bar.update(
-                self._task,
-                completed=self.done,
-                rate=f"{self.rate:,.0f} runs/s",
-                left=f"{duration(self.left)} left",
-                outcomes=self._counts(),
-            )
-        elif self._show and now - self._last >= _LINE_EVERY and self.done < self.total:
-            self._last = now
-            print(self._line(), file=sys.stderr, flush=True)
+        if self._display:
+            self._display.show(self)
 
     @property
     def rate(self) -> float:
@@ -64,27 +48,99 @@ class Progress:
         """Seconds to go, NaN before the first shard."""
         return (self.total - self.done) / self.rate if self.rate else float("nan")
 
-    def _counts(self) -> str:
+    @property
+    def fresh(self) -> bool:
+        """Whether any run was done here."""
+        return self.done > self._before
+
+    @property
+    def counts(self) -> str:
+        """Outcomes so far, the most frequent first."""
         return ", ".join(f"{n:,} {name}" for name, n in self.outcomes.most_common())
 
-    def _line(self) -> str:
+    def line(self) -> str:
+        """Where things stand, in a line."""
         left = f", {duration(self.left)} left" if self.done < self.total else ""
         elapsed = duration(time.perf_counter() - self._started)
-        return f"{self.done:,}/{self.total:,} runs, {self.rate:,.0f} runs/s, {elapsed}{left}; {self._counts()}"
+        return f"{self.done:,}/{self.total:,} runs, {self.rate:,.0f} runs/s, {elapsed}{left}; {self.counts}"
 
 
-def _bar():
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+# --- where it is shown ----------------------------------------------------------------------------
 
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[left]}"),
-        TextColumn("[dim]{task.fields[outcomes]}"),
-        console=Console(stderr=True),
-    )
+
+class _Lines:
+    """A line at the start, now and then, and at the end."""
+
+    def open(self, progress: Progress) -> None:
+        self._last = time.perf_counter()
+        if progress.done < progress.total:
+            resumed = f", {progress.done:,} already there" if progress.done else ""
+            print(f"{progress.total:,} runs{resumed}", file=sys.stderr, flush=True)
+
+    def show(self, progress: Progress) -> None:
+        if time.perf_counter() - self._last >= _LINE_EVERY and progress.done < progress.total:
+            self._last = time.perf_counter()
+            print(progress.line(), file=sys.stderr, flush=True)
+
+    def close(self, progress: Progress) -> None:
+        if progress.fresh:
+            print(progress.line(), file=sys.stderr, flush=True)
+
+
+class _Terminal:
+    """A bar."""
+
+    def open(self, progress: Progress) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        texts = ("{task.fields[rate]}", "{task.fields[left]}", "[dim]{task.fields[outcomes]}")
+        columns = (BarColumn(), MofNCompleteColumn(), *map(TextColumn, texts))
+        self._bar = Bar(*columns, console=Console(stderr=True))
+        self._bar.start()
+        started = {"rate": "", "left": "", "outcomes": ""}
+        self._task = self._bar.add_task("", total=progress.total, completed=progress.done, **started)
+
+    def show(self, progress: Progress) -> None:
+        rate, left = f"{progress.rate:,.0f} runs/s", f"{duration(progress.left)} left"
+        self._bar.update(self._task, completed=progress.done, rate=rate, left=left, outcomes=progress.counts)
+
+    def close(self, progress: Progress) -> None:
+        self._bar.stop()
+
+
+class _Notebook:
+    """A bar below the cell."""
+
+    def open(self, progress: Progress) -> None:
+        from IPython.display import display
+
+        self._handle = display(self._page(progress), display_id=True)
+
+    def show(self, progress: Progress) -> None:
+        self._handle.update(self._page(progress))
+
+    close = show
+
+    def _page(self, progress: Progress):
+        from IPython.display import HTML
+
+        bar = f'<progress max="{progress.total}" value="{progress.done}" style="width: 16em"></progress>'
+        return HTML(f"{bar} {html.escape(progress.line().rstrip('; '))}")
+
+
+def _display_for() -> _Lines | _Terminal | _Notebook:
+    if _in_notebook():
+        return _Notebook()
+    return _Terminal() if sys.stderr.isatty() else _Lines()
+
+
+def _in_notebook() -> bool:
+    """Whether this is code of a cell: a kernel that can show HTML."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def duration(seconds: float) -> str:

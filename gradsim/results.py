@@ -158,6 +158,11 @@ class Results:
     def __repr__(self) -> str:
         return f"<Results {str(self.path)!r}: {len(self.files('runs'))} shards>"
 
+    def _repr_html_(self) -> str:
+        from gradsim.notebook import results_html
+
+        return results_html(self)
+
 
 def _with_categories(table, ids: bool):
     """An Arrow table whose text is a dictionary and will be categories in pandas: a byte a row. `ids`: of runs too."""

@@ -12,7 +12,7 @@ from gradsim.campaign import Campaign
 from gradsim.choices import Choice, short_label
 from gradsim.cohort import Cohort, layer_rates, loss_for
 from gradsim.engine.probe import STATISTICS
-from gradsim.fields import RunFields, kind_of, table_of
+from gradsim.fields import RunFields, label_of, table_of
 from gradsim.plan import Plan, Shard
 from gradsim.resolve import distinct_activations
 from gradsim.results import STORED
@@ -121,9 +121,7 @@ def _settings(plan: Plan, cohort: Cohort, cell: RunFields) -> dict[str, object]:
 def _label(plan: Plan, field: str, choice: Choice) -> str:
     """The choice without the parameters that are at their defaults, or that are axes."""
     own = {name.partition(".")[2] for name in plan.axis_names if name.startswith(f"{field}.")}
-    entry = table_of(kind_of(field))[choice.name]
-    defaults = {k: getattr(p, "default", p) for k, p in entry.parameters.items()}
-    return short_label(choice, defaults | {k: v for k, v in choice.params if k in own})
+    return label_of(field, choice, {k: v for k, v in choice.params if k in own})
 
 
 def _dataset_label(plan: Plan, choice: Choice) -> str:

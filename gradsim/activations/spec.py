@@ -137,6 +137,11 @@ class Activation:
     def __repr__(self) -> str:
         return f"<activation {self.label}>"
 
+    def _repr_html_(self) -> str:
+        from gradsim.notebook import activation_html
+
+        return activation_html(self)
+
     def with_values(self, /, **values: object) -> Activation:
         """The same function with other parameter values, each checked against its bounds."""
         for key in values:
