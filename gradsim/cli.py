@@ -211,17 +211,54 @@ def status(directory: Directory, as_json: Json = False) -> None:
 
 
 @app.command()
-def report(directory: Directory) -> None:
-    """Write the report of a results directory anew, and print its findings."""
-    from gradsim.analysis import findings
-    from gradsim.report import report as write_report
+def report(
+    directories: Annotated[list[Path], typer.Argument(help="A results directory; two with --against.", metavar="DIR")],
+    explore: Annotated[
+        bool, typer.Option("--explore", help='Write explore.html, too: runs to brush and click (the extra "explore").')
+    ] = False,
+    against: Annotated[
+        bool, typer.Option("--against", help="Compare two directories run by run: what the second changed.")
+    ] = False,
+) -> None:
+    """Write the report of a results directory anew, and print its findings.
+
+    Examples: [bold]gradsim report results/digits --explore[/bold],
+    [bold]gradsim report results/sgd results/adam --against[/bold]
+    """
     from gradsim.results import Results
 
-    results = Results(directory)
-    page = write_report(results)
+    if against:
+        _compare(directories, explore)
+        return
+    if len(directories) > 1:
+        raise UsageError(f"{directories[1]}: one directory a report; to compare two give --against")
+    from gradsim.analysis import findings
+    from gradsim.report import report as write_report
+
+    results = Results(directories[0])
+    page = write_report(results, explore=explore)
     for line in findings(results):
         print(line)
     print(f"Report: {page}")
+    if explore:
+        print(f"Explorer: {page.parent / 'explore.html'}")
+
+
+def _compare(directories: list[Path], explore: bool) -> None:
+    """Two campaigns, paired by settings and seed."""
+    from gradsim.analysis.against import change_findings
+    from gradsim.report.against import pairs_of, write_comparison
+    from gradsim.results import Results
+
+    if explore:
+        raise UsageError("--explore: is of one directory; leave --against out")
+    if len(directories) != 2:
+        raise UsageError(f"--against: compares two directories, before and after; {len(directories)} given")
+    before, after = map(Results, directories)
+    page = write_comparison(before, after)
+    for line in change_findings(pairs_of(before, after)):
+        print(line)
+    print(f"Comparison: {page}")
 
 
 @app.command(name="list")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +28,26 @@ PRINT_DPI, SCREEN_DPI, CSS_DPI = 200, 160, 108
 
 def write_report(results: Any, out: Path) -> Path:
     """See `gradsim.report.report`."""
+    return write_page(out, "index.html", lambda: _render(results, out))
+
+
+def write_page(out: Path, name: str, render: Callable[[], str]) -> Path:
+    """Render a page, whose figures go into `out`/figures, and put it into `out`; its path. Raises UsageError."""
     try:
         (out / "figures").mkdir(parents=True, exist_ok=True)
-        page = _render(results, out)
+        page = render()
         # A reader never sees half a page: written aside, then put in place.
-        part = out / ".index.html.part"
+        part = out / f".{name}.part"
         part.write_text(page, encoding="utf-8")
-        os.replace(part, out / "index.html")
+        os.replace(part, out / name)
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"out = {str(out)!r}: the report cannot be written there ({reason})") from error
-    return out / "index.html"
+    return out / name
 
 
-def _render(results: Any, out: Path) -> str:
-    facts = Facts.of(results)
+def template(name: str) -> Callable[..., str]:
+    """What fills in a template of the package: of `style` and the names that it uses."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gradsim.report", "templates"),
         autoescape=True,
@@ -49,15 +56,20 @@ def _render(results: Any, out: Path) -> str:
         undefined=jinja2.StrictUndefined,
     )
     style = environment.loader.get_source(environment, "style.css")[0]
-    context = {"style": style, "facts": facts, "findings": verdict(facts), **_head(results)}
+    return partial(environment.get_template(name).render, style=style)
+
+
+def _render(results: Any, out: Path) -> str:
+    facts = Facts.of(results)
+    context = {"facts": facts, "findings": verdict(facts), **_head(results)}
     if facts.runs.empty:
-        return environment.get_template("empty.html.j2").render(context)
+        return template("empty.html.j2")(context)
     context |= _verdict(facts, out / "figures") | {"sections": [], "tiles": methods.tiles(facts.runs)}
     for section in sections(results, facts):
-        figures = [_figure(exhibit, out / "figures") for exhibit in section.exhibits]
+        figures = [figure(exhibit, out / "figures") for exhibit in section.exhibits]
         context["sections"].append({"section": section, "figures": figures})
     _save_data(facts.diagnoses, out / "figures", "diagnoses")
-    return environment.get_template("page.html.j2").render(context | _methods(results))
+    return template("page.html.j2")(context | _methods(results))
 
 
 def _head(results: Any) -> dict[str, Any]:
@@ -74,7 +86,7 @@ def _verdict(facts: Facts, folder: Path) -> dict[str, Any]:
     _save_data(facts.settings, folder, "best_settings")
     _save_data(facts.hopeless.drop(columns="keys"), folder, "hopeless_settings")
     return {
-        "picture": _figure(convergence_exhibit(facts), folder),
+        "picture": figure(convergence_exhibit(facts), folder),
         "best": best_table(facts, 3, brief=facts.converged > 0),
         "hopeless": hopeless_table(facts.hopeless, 4),
     }
@@ -93,7 +105,7 @@ def _methods(results: Any) -> dict[str, Any]:
     }
 
 
-def _figure(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
+def figure(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
     """Draw an exhibit for print and for light and dark screens; what the template needs to show it."""
     light = exhibit.draw(theme="light")
     light.set_dpi(PRINT_DPI)

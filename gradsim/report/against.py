@@ -1,0 +1,56 @@
+"""Two campaigns on one page: paired by settings and seed, what changed, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gradsim.analysis import against as analysis
+from gradsim.plots.against import convergence_changes
+from gradsim.report import page
+from gradsim.report.layout import Exhibit
+from gradsim.report.tables import table
+
+FILE = "against.html"
+
+
+def pairs_of(before: Any, after: Any) -> analysis.Pairs:
+    """The pairs of two campaigns' runs. Raises UsageError where there are none."""
+    return analysis.pair_runs(before.runs, after.runs, list(dict.fromkeys([*before.axes, *after.axes])))
+
+
+def write_comparison(before: Any, after: Any, out: str | Path | None = None) -> Path:
+    """Write against.html, by default into the report of `after`; its path.
+
+    before, after: Results. Raises UsageError where nothing can be paired or the directory cannot be written.
+    """
+    pairs = pairs_of(before, after)
+    folder = Path(out) if out is not None else Path(after.path) / "report"
+    changes, moves = analysis.axis_changes(pairs), analysis.outcome_moves(pairs)
+    exhibits = []
+    if len(changes):
+        exhibits.append(
+            Exhibit(
+                "convergence_changes",
+                "Where the share of runs that converged went up or down.",
+                "Every value of every axis that both campaigns share, all else pooled; lines are Bonett and Price's "
+                "95% intervals of a paired difference. Triangles: the interval leaves zero out.",
+                changes,
+                lambda **look: convergence_changes(changes, **look),
+                ("change", "low", "high"),
+                ("value",),
+            )
+        )
+    names = [str(getattr(results.campaign, "name", "") or results.path.name) for results in (before, after)]
+    context = {
+        "name": " → ".join(names),
+        "paths": [str(results.path) for results in (before, after)],
+        "findings": analysis.change_verdict(pairs),
+        "moves": table(moves, ("share",)),
+    }
+
+    def render() -> str:
+        figures = [page.figure(exhibit, folder / "figures") for exhibit in exhibits]
+        return page.template("against.html.j2")(context | {"figures": figures})
+
+    return page.write_page(folder, FILE, render)
