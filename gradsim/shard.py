@@ -279,7 +279,7 @@ def _trainability(losses: np.ndarray) -> np.ndarray:
     where the first loss is 0, or so large that the stand-in of one that is not finite would be a gain.
     """
     first = losses[:, 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         v = np.where(np.isnan(losses), LARGEST_LOSS, losses)
         v /= first[:, None]
         np.minimum(v, LARGEST_LOSS, out=v)
