@@ -166,7 +166,7 @@ class DiskCache(_Cache):
             # A torn or foreign file fails its checksum and is compiled anew.
             if len(data) > 32 and hashlib.sha256(data[32:]).digest() == data[:32]:
                 return compiler.CompileResult._rebuild(target_context, *pickle.loads(data[32:]))
-        except OSError:
+        except (OSError, ImportError):  # or of a module that is not there now, such as one made by exec
             pass
         return None
 

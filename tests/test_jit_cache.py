@@ -77,6 +77,23 @@ def test_the_next_process_compiles_nothing(tmp_path):
     assert snapshot(cache) == files
 
 
+def test_a_formula_of_a_module_that_is_nowhere_is_compiled_anew(tmp_path):
+    formula = """
+from gradsim.activations import get, pointwise
+@pointwise("own")
+def own(z):
+    return 3 * z, 3 + 0 * z
+print(get("own")(2.0))
+"""
+    code = f"""
+import types
+module = types.ModuleType("<dynamic>")
+exec(compile({formula!r}, "<dynamic>", "exec"), vars(module))
+"""
+    for _ in range(2):
+        assert python(code, tmp_path, tmp_path / "cache") == ["6.0"]
+
+
 def test_processes_that_start_together_on_an_empty_cache_agree(tmp_path):
     cache = tmp_path / "cache"
     together = [
