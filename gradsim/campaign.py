@@ -25,6 +25,7 @@ from gradsim.cohort import batch_indices, data_arrays
 from gradsim.errors import UsageError, did_you_mean, short
 from gradsim.fields import Flag, RunFields, Seed, Thresholds, explain, number, table_of, whole
 from gradsim.jit import function_digest
+from gradsim.places import place_of
 from gradsim.plan import Plan
 from gradsim.resolve import OWN_DATA
 
@@ -145,13 +146,14 @@ class Campaign(RunFields):
         """Run what is not yet in the directory `path`; the results, complete.
 
         threads: worker threads, by default as many as there are cores. client: of a Dask cluster, whose workers train
-        instead; `path` is then a directory that all of them reach (docs/cluster.md). Raises UsageError where the data
+        instead; `path` is then a directory that all of them reach (docs/cluster.md). `path` may be a URL, as
+        s3://BUCKET/DIR. Raises UsageError where the data
         do not fit, the directory holds another campaign or cannot be written, and GradsimError where another process is
         at work on it. Ctrl-C keeps every finished shard; calling again resumes.
         """
         from gradsim.runner import run
 
-        return run(self, Path(path), threads=threads, client=client, progress=progress)
+        return run(self, place_of(path), threads=threads, client=client, progress=progress)
 
     # --- runs in detail, for anyone who wants to check them ---------------------------------------
 
@@ -192,7 +194,7 @@ class Campaign(RunFields):
     @classmethod
     def from_toml(cls, path: str | Path) -> Campaign:
         """Read a campaign from a TOML file; a data file's path is relative to the TOML's directory."""
-        path = Path(path)
+        path = place_of(path)
         fields = tomlfile.read(path)
         fields.setdefault("name", path.stem)
         try:

@@ -25,7 +25,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gradsim import runner, tomlfile
@@ -35,6 +34,7 @@ from gradsim.directory import stored_fields
 from gradsim.errors import GradsimError, UsageError, short
 from gradsim.fields import table_of
 from gradsim.jit import package_digest
+from gradsim.places import Place, place_of
 from gradsim.plan import Plan, Shard
 from gradsim.versions import package_version
 
@@ -143,7 +143,7 @@ class Failed:
 class Workers:
     """Trains shards of a campaign on the workers of a client; show: whether to say that it waits for them."""
 
-    def __init__(self, campaign: Campaign, path: Path, client: Client, show: bool):
+    def __init__(self, campaign: Campaign, path: Place, client: Client, show: bool):
         self.campaign, self.path, self.client, self.show = campaign, path, client, show
 
     def train(self, todo: list[Shard]) -> Iterator[runner.Ended]:
@@ -272,7 +272,7 @@ def _within(seconds: float, call: Callable[[], object]) -> None:
 # --- what workers are told ------------------------------------------------------------------------
 
 
-def _told(path: Path, token: str) -> Path:
+def _told(path: Place, token: str) -> Place:
     return path / f".workers-{token}.json"
 
 
@@ -304,7 +304,7 @@ def train_shards(folder: str, token: str, wanted: list[tuple[int, str]]) -> list
     out: list[dict[str, int] | Failed] = []
     for number, mark in wanted:
         try:
-            trainer = _trainer(Path(folder), token)
+            trainer = _trainer(place_of(folder), token)
             shard = trainer.plan.shards[number]
             if shard.mark != mark:
                 raise GradsimError("plans other shards of this campaign; all machines need the same gradsim")
@@ -326,7 +326,7 @@ def forget(token: str) -> None:
         trainer.stop[0] = 1
 
 
-def _trainer(path: Path, token: str) -> runner.Trainer:
+def _trainer(path: Place, token: str) -> runner.Trainer:
     """What trains a campaign's shards in this process, made when its first shard comes."""
     with _lock:
         if token not in _trainers:
@@ -337,7 +337,7 @@ def _trainer(path: Path, token: str) -> runner.Trainer:
         return _trainers[token]
 
 
-def _prepared(path: Path, token: str) -> runner.Trainer:
+def _prepared(path: Place, token: str) -> runner.Trainer:
     from distributed import get_worker
 
     try:

@@ -8,27 +8,30 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gradsim import tomlfile
+from gradsim import locks, tomlfile
 from gradsim.campaign import Campaign
 from gradsim.cohort import dataset_of
 from gradsim.datasets import load, save_raw
-from gradsim.errors import GradsimError, UsageError, short
+from gradsim.errors import UsageError, short
+from gradsim.locks import LOCK_FILE
+from gradsim.places import Place, write_whole
 from gradsim.results import CAMPAIGN_FILE, INFO_FILE, Results
 from gradsim.versions import cpu_name, package_version
 
-ARRAYS_FILE, LOCK_FILE = "data.npz", "lock"
+ARRAYS_FILE = "data.npz"
 _STORED_ARRAYS = {"name": "arrays", "stored": ARRAYS_FILE}
 _PACKAGES = ("gradsim", "numba", "numpy", "pandas", "pyarrow")
 
 
 @contextlib.contextmanager
-def opened(campaign: Campaign, path: Path) -> Iterator[None]:
+def opened(campaign: Campaign, path: Place, show: bool = False) -> Iterator[Callable[[], None]]:
     """The directory `path`, made where it is missing, for this process and this campaign alone.
 
+    Gives what raises GradsimError once that is no longer so; show: whether to say that another process is waited for.
     Raises UsageError where it holds something else or cannot be written, GradsimError where another process is at work.
     """
     try:
@@ -36,44 +39,20 @@ def opened(campaign: Campaign, path: Path) -> Iterator[None]:
         names = [p.name for p in path.iterdir() if p.name not in (LOCK_FILE, INFO_FILE) and not p.name.startswith(".")]
         if names and CAMPAIGN_FILE not in names:
             raise UsageError(f"{path}: is not empty and holds no {CAMPAIGN_FILE}; give an empty or a new directory")
-        with open(path / LOCK_FILE, "a+", encoding="utf-8") as handle, _locked(path, handle):
+        with locks.held(path, show) as check:
             if (path / CAMPAIGN_FILE).exists():
                 _check_same(campaign, path)
             else:
                 _write(path / CAMPAIGN_FILE, _to_toml(campaign, path))
                 write_info(campaign, path)
-            yield
+            yield check
     except FileExistsError:
         raise UsageError(f"{path}: is a file; give a directory for the results") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-@contextlib.contextmanager
-def _locked(path: Path, handle) -> Iterator[None]:
-    """Only one process works on a directory; a lock dies with its holder."""
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks here: two processes would only do work twice
-        yield
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        handle.seek(0)
-        raise GradsimError(f"{path}: {handle.read().strip() or 'another process'} is at work on it") from None
-    except OSError:  # a file system without locks
-        pass
-    handle.truncate(0)
-    handle.write(f"process {os.getpid()} on {platform.node()}")
-    handle.flush()
-    try:
-        yield
-    finally:
-        handle.truncate(0)
-
-
-def _to_toml(campaign: Campaign, path: Path) -> str:
+def _to_toml(campaign: Campaign, path: Place) -> str:
     """The resolved campaign; arrays given in Python are stored beside it."""
     fields = stored_fields(campaign)
     if fields.get("dataset") is _STORED_ARRAYS:
@@ -92,7 +71,7 @@ def stored_fields(campaign: Campaign) -> dict[str, object]:
 # --- is it this campaign's? -----------------------------------------------------------------------
 
 
-def _check_same(campaign: Campaign, path: Path) -> None:
+def _check_same(campaign: Campaign, path: Place) -> None:
     stored = Results(path)
     recorded = stored.info.get("digest")
     if recorded == campaign.digest:
@@ -132,13 +111,11 @@ def _differences(before: Campaign, now: Campaign) -> list[str]:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def _write(path: Place, text: str) -> None:
+    write_whole(path, lambda sink: sink.write(text.encode()))
 
 
-def write_info(campaign: Campaign, path: Path, seconds: float = 0.0, threads: int = 0) -> None:
+def write_info(campaign: Campaign, path: Place, seconds: float = 0.0, threads: int = 0) -> None:
     """Say how the results were made; `seconds` of work are added to those before."""
     plan = campaign.plan
     data = dataset_of(plan.cells[plan.used_cells[0]])

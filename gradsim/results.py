@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
+import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsim import tomlfile
 from gradsim.errors import UsageError
+from gradsim.places import Place, Remote, Unreachable, each, place_of, readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +39,7 @@ class Results:
     """A results directory.
 
     Attributes:
-        path: the directory.
+        path: the directory: a Path, or what stands for a URL (docs/cluster.md).
         runs: one row a run: settings, outcome, diagnosis, losses, scores.
         curves: run_id, step, batch_loss (mean since the row before), train_loss (at checkpoints); where the campaign
             asked for it, sharpness and stability_limit (likewise).
@@ -47,10 +51,14 @@ class Results:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
-        if not (self.path / CAMPAIGN_FILE).is_file():
+        self.path = place_of(path)
+        try:
+            if (self.path / CAMPAIGN_FILE).is_file():
+                return
             what = f"holds no {CAMPAIGN_FILE}" if self.path.is_dir() else "no such directory"
-            raise UsageError(f"{self.path}: {what}; give a directory that gradsim run has written")
+        except Unreachable as error:
+            raise UsageError(f"{self.path}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{self.path}: {what}; give a directory that gradsim run has written")
 
     @cached_property
     def settings(self) -> dict[str, object]:
@@ -62,6 +70,8 @@ class Results:
         """How the results were made; empty where that cannot be read."""
         try:
             found = json.loads((self.path / INFO_FILE).read_text(encoding="utf-8"))
+        except Unreachable:
+            raise
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -104,13 +114,16 @@ class Results:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        tables = []
-        for file in self._some_files(table):
+        def read(file: Place) -> pa.Table:
             try:
-                tables.append(_with_categories(pq.read_table(file), ids=table != "runs"))
+                return _with_categories(pq.read_table(readable(file)), ids=table != "runs")
+            except Unreachable:
+                raise
             except (OSError, pa.ArrowException) as error:
                 why = " ".join(str(error).split())
                 raise UsageError(f"{file}: {why}; gradsim resume {self.path} makes it anew") from None
+
+        tables = list(each(read, self._some_files(table), self.path))
         joined = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(None).unify_dictionaries()
         del tables
         frame = joined.to_pandas(split_blocks=True, self_destruct=True)
@@ -123,7 +136,7 @@ class Results:
         missing = [c for c in ("width", "diagnosis_layer") if c in frame]
         return frame.astype(dict.fromkeys(missing, "Int64"))
 
-    def _some_files(self, table: str) -> list[Path]:
+    def _some_files(self, table: str) -> list[Place]:
         if table not in self.stored:
             raise UsageError(f'{self.path}: keeps no {table}, for the campaign says store = "{self.stored[-1]}"')
         files = self.files(table)
@@ -131,19 +144,27 @@ class Results:
             raise UsageError(f"{self.path}: no finished shard yet; gradsim resume {self.path} goes on")
         return files
 
-    def files(self, table: str) -> list[Path]:
+    def files(self, table: str) -> list[Place]:
         """The Parquet files of a table, in the order of the plan: those of finished shards, whose runs are written."""
         names = [path.name for path in (self.path / "runs").glob(SHARD_FILES)]
         return [self.path / table / name for name in sorted(names, key=lambda name: (len(name), name))]
 
     def query(self, sql: str) -> pd.DataFrame:
-        """The answer to a DuckDB query over the tables runs, curves and layers."""
+        """The answer to a DuckDB query over the tables runs, curves and layers.
+
+        Results at a URL are copied first, to this machine's directory for temporary files: the tables that `sql` names.
+        """
         import duckdb
 
         connection = duckdb.connect()
         try:
             for table in self.stored:
-                listed = ", ".join(_sql_text(f) for f in self._some_files(table))
+                files = self._some_files(table)
+                if isinstance(self.path, Remote):
+                    if not re.search(rf"\b{table}\b", sql, re.IGNORECASE):
+                        continue
+                    files = self._copies(files)
+                listed = ", ".join(_sql_text(f) for f in files)
                 connection.execute(f"create view {table} as from read_parquet([{listed}], union_by_name=true)")
             return connection.sql(sql).df()
         except (duckdb.Error, AttributeError, TypeError) as error:  # the last two: no text, or text without a query
@@ -151,6 +172,23 @@ class Results:
             raise UsageError(f"query: {why}") from None
         finally:
             connection.close()
+
+    def _copies(self, files: list[Remote]) -> list[Path]:
+        """Files of a URL on this machine, while this object lives: DuckDB takes dozens of requests a file, this one."""
+
+        def copy(file: Remote) -> Path:
+            target = self._folder / f"{file.parent.name}-{file.name}"
+            if not target.exists():
+                target.write_bytes(file.read_bytes())
+            return target
+
+        return list(each(copy, files, self.path))
+
+    @cached_property
+    def _folder(self) -> Path:
+        folder = tempfile.mkdtemp(prefix="gradsim-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def __len__(self) -> int:
         return len(self.runs)

@@ -13,7 +13,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from gradsim import directory, shard_files, storage
 from gradsim.campaign import Campaign
 from gradsim.cohort import Cohort, cohort_of
 from gradsim.errors import GradsimError, UsageError, short
+from gradsim.places import Place, each
 from gradsim.plan import Plan, Shard
 from gradsim.progress import Progress
 from gradsim.results import Results
@@ -37,7 +37,7 @@ Ended = list[tuple[Shard, dict[str, int] | BaseException]]
 
 def run(
     campaign: Campaign,
-    path: Path,
+    path: Place,
     *,
     threads: int | None = None,
     client: Client | None = None,
@@ -51,12 +51,12 @@ def run(
 
         threads = cluster.threads_of(client, threads)
     campaign.plan.check_data()
-    with directory.opened(campaign, path):
+    with directory.opened(campaign, path, progress) as check:
         if client is None:
-            trainer = Trainer(campaign, path, campaign.digest, campaign.plan.fingerprints(), threads)
-            _run(campaign, path, threads, progress, trainer.on_threads)
+            train = Trainer(campaign, path, campaign.digest, campaign.plan.fingerprints(), threads).on_threads
         else:
-            _run(campaign, path, threads, progress, cluster.Workers(campaign, path.absolute(), client, progress).train)
+            train = cluster.Workers(campaign, path.absolute(), client, progress).train
+        _run(campaign, path, threads, progress, train, check)
     return Results(path)
 
 
@@ -70,9 +70,15 @@ def threads_of(threads: int | None) -> int:
 
 
 def _run(
-    campaign: Campaign, path: Path, threads: int, show: bool, train: Callable[[list[Shard]], Iterator[Ended]]
+    campaign: Campaign,
+    path: Place,
+    threads: int,
+    show: bool,
+    train: Callable[[list[Shard]], Iterator[Ended]],
+    check: Callable[[], None],
 ) -> None:
-    """Train and write every shard that is not complete; train: of shards, yields those that have ended."""
+    """Train and write every shard that is not complete; train: of shards, yields those that have ended; check: raises
+    where the directory is another's."""
     started, plan = time.perf_counter(), campaign.plan
     complete = complete_shards(campaign, path, campaign.digest, shard_files.is_sound)
     shard_files.remove_others(path, complete)
@@ -90,6 +96,7 @@ def _run(
             if any(isinstance(e, GradsimError) for _, e in failures):
                 break  # the disk or the data: no other shard will fare better
             progress.tick()
+            check()
     if failures:
         _raise(failures, plan, path)
     if todo:
@@ -102,7 +109,7 @@ class Trainer:
     fingerprints: of the data that the campaign was planned with; threads: how many will train at once.
     """
 
-    def __init__(self, campaign: Campaign, path: Path, digest: str, fingerprints: Iterable[str], threads: int):
+    def __init__(self, campaign: Campaign, path: Place, digest: str, fingerprints: Iterable[str], threads: int):
         self.campaign, self.plan, self.path, self.digest = campaign, campaign.plan, path, digest
         self.threads = threads
         self.stop = np.zeros(1, np.int64)
@@ -163,18 +170,19 @@ class Trainer:
         return self._local.work
 
 
-def complete_shards(campaign: Campaign, path: Path, digest: str, is_complete: Callable[..., bool]) -> list[Shard]:
+def complete_shards(campaign: Campaign, path: Place, digest: str, is_complete: Callable[..., bool]) -> list[Shard]:
     """The shards of a campaign whose files are in place; is_complete: of `shard_files`, how closely to look."""
-    plan, rows = campaign.plan, {}
-    out = []
+    plan, rows, found = campaign.plan, {}, []
+    written = shard_files.written(path)
     for shard in plan.shards:
-        cell = plan.cohort_cells[shard.cohort]
-        shape = (cell.steps, len(cell.widths))
-        if shape not in rows:
-            rows[shape] = storage.expected_rows(campaign, cohort_of(campaign, cell))
-        if is_complete(path, shard, rows[shape], digest):
-            out.append(shard)
-    return out
+        if shard.name in written:
+            cell = plan.cohort_cells[shard.cohort]
+            shape = (cell.steps, len(cell.widths))
+            if shape not in rows:
+                rows[shape] = storage.expected_rows(campaign, cohort_of(campaign, cell))
+            found.append((shard, rows[shape]))
+    sound = each(lambda one: is_complete(path, *one, digest), found, path)
+    return [shard for (shard, _), whole in zip(found, sound, strict=True) if whole]
 
 
 def status(results: Results) -> dict[str, object]:
@@ -192,7 +200,7 @@ def status(results: Results) -> dict[str, object]:
     }
 
 
-def _raise(failures: list[tuple[Shard, BaseException]], plan: Plan, path: Path) -> None:
+def _raise(failures: list[tuple[Shard, BaseException]], plan: Plan, path: Place) -> None:
     # The disk or the data before any other, then the first shard: the same line whichever thread was faster.
     shard, error = min(failures, key=lambda f: (not isinstance(f[1], GradsimError), f[0].name))
     if isinstance(error, GradsimError):

@@ -11,11 +11,11 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from gradsim import choices
 from gradsim.errors import UsageError
 from gradsim.fields import is_data_file
+from gradsim.places import Place
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LINE = 100
@@ -24,7 +24,7 @@ _LINE = 100
 # --- reading --------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> dict[str, object]:
+def read(path: Place) -> dict[str, object]:
     """The content of a TOML file; UsageError, naming the file, where there is none to be had."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -38,7 +38,7 @@ def read(path: Path) -> dict[str, object]:
         raise UsageError(f"{path}: not valid TOML: {' '.join(str(error).split())}") from None
 
 
-def with_absolute_paths(fields: Mapping[str, object], folder: Path) -> dict[str, object]:
+def with_absolute_paths(fields: Mapping[str, object], folder: Place) -> dict[str, object]:
     """Data files' paths, as a TOML file means them: from its own directory."""
 
     def absolute(path: str) -> str:

@@ -251,7 +251,7 @@ def test_trouble_with_the_system_is_one_line(cli, file, monkeypatch):
 
 def test_a_fault_of_ours_is_not_hidden(file, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gradsim", "list", "losses"])
-    monkeypatch.setattr(cli_module, "_print_table", lambda rows: 1 / 0)
+    monkeypatch.setattr(cli_module.lookups, "print_table", lambda rows: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli_module.main()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from gradsim.datasets.columns import check_names, column_numbers, column_target,
 from gradsim.datasets.spec import DatasetSpec, RawData
 from gradsim.datasets.storage import load_raw
 from gradsim.errors import UsageError
+from gradsim.places import Place, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def _check(X: Any, y: Any, target: str | None, task: str, stored: str | os.PathL
 
 def _arrays(seed: int, X: Any, y: Any, target: str | None, task: str, stored: str | os.PathLike[str] | None) -> RawData:
     if stored is not None:
-        return _stored(Path(os.path.expanduser(stored)), task)
+        return _stored(place_of(os.path.expanduser(stored)), task)
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return _frame(X, y, target, task)
     if target is not None:
@@ -61,7 +61,7 @@ def from_arrays(source: str, X: Any, y: Any, task: str) -> RawData:
     return _with_y(source, X, tuple(f"x{i}" for i in range(X.shape[1])), y, task)
 
 
-def _stored(path: Path, task: str) -> RawData:
+def _stored(path: Place, task: str) -> RawData:
     raw = load_raw(path)
     if task not in ("auto", raw.task):
         raise UsageError(f"{path}: task = {short(task)}: the stored data are for {raw.task}")

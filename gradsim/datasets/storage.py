@@ -7,22 +7,20 @@ is kept beside them, so that a file that was changed or cut short is noticed.
 from __future__ import annotations
 
 import json
-import os
-import secrets
-from pathlib import Path
 
 import numpy as np
 
 from gradsim.datasets.checks import one_line
 from gradsim.datasets.spec import RawData, fingerprint
 from gradsim.errors import GradsimError, UsageError, short
+from gradsim.places import Place, write_whole
 
 
-def save_raw(raw: RawData, path: Path) -> None:
+def save_raw(raw: RawData, path: Place) -> None:
     """Write `raw` to `path` for `load_raw`, making the directories it needs.
 
-    Synced and put into place by rename, so that no reader meets half a file. Raises GradsimError where that
-    cannot be done; a file that was there before is then left as it was, and nothing temporary remains.
+    No reader meets half a file (`places.write_whole`). Raises GradsimError where that cannot be done; a file that was
+    there before is then left as it was, and nothing temporary remains.
     """
     texts = {
         "task": raw.task,
@@ -32,29 +30,20 @@ def save_raw(raw: RawData, path: Path) -> None:
         "fingerprint": fingerprint(raw),
     }
     encoded = {key: np.array(json.dumps(value).encode()) for key, value in texts.items()}
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "xb") as handle:
-                np.savez(handle, X=raw.X, y=raw.y, **encoded)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, lambda sink: np.savez(sink, X=raw.X, y=raw.y, **encoded))
     except OSError as error:
         raise GradsimError(f"{path}: cannot be written: {one_line(error.strerror or error)}") from None
 
 
-def load_raw(path: Path) -> RawData:
+def load_raw(path: Place) -> RawData:
     """The data that `save_raw` wrote to `path`, equal to the last bit.
 
     Raises UsageError where the file is missing, damaged, or none that `save_raw` wrote.
     """
     try:
         # Opened here because np.load leaves a file that it cannot read open.
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             texts = {key: json.loads(stored[key].item()) for key in stored.files if key not in ("X", "y")}
             raw = RawData(
                 X=stored["X"],

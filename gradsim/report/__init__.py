@@ -5,20 +5,27 @@ Only `report` lives here; what it needs is imported when it is called, so that `
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["report"]
+from gradsim.errors import UsageError
+from gradsim.places import Place, place_of
+
+__all__ = ["report", "written_to"]
 
 
-def report(results: Any, out: str | Path | None = None, explore: bool = False) -> Path:
+def report(results: Any, out: str | Path | None = None, explore: bool = False) -> Place:
     """Write a campaign's report and return the path of its page, `index.html`.
 
-    `out` is the directory, by default `results.path / "report"`. Beside the page: figures/NAME.png (200 dpi)
-    and figures/NAME.csv, the numbers behind each. The page embeds what it shows: no network, no JavaScript,
-    under 5 MB. `results`: path, campaign, runs, curves, layers, axes, info, as Results has them.
+    `out` is the directory, by default `results.path / "report"`; either may be a URL. Beside the page:
+    figures/NAME.png (200 dpi) and figures/NAME.csv, the numbers behind each. The page embeds what it shows: no
+    network, no JavaScript, under 5 MB. `results`: path, campaign, runs, curves, layers, axes, info, as Results has
+    them.
     `explore` writes explore.html, too: linked views of all runs, for which the extra "explore" is needed; the page
     links to it wherever it lies beside it.
     Raises UsageError where the directory cannot be written, GradsimError where the extra is missing.
@@ -26,18 +33,38 @@ def report(results: Any, out: str | Path | None = None, explore: bool = False) -
     from gradsim.report import explore as explorer
     from gradsim.report.page import write_report
 
-    folder = Path(out) if out is not None else Path(results.path) / "report"
-    if explore:
-        explorer.write_explorer(results, folder)
-    page = write_report(results, folder)
-    explorer.link(page)
-    return page
+    place = place_of(out) if out is not None else place_of(results.path) / "report"
+    with written_to(place) as folder:
+        if explore:
+            explorer.write_explorer(results, folder)
+        page = write_report(results, folder)
+        explorer.link(page)
+    return place / page.name
+
+
+@contextlib.contextmanager
+def written_to(place: Place) -> Iterator[Path]:
+    """The directory itself, or, for a URL, one on this machine, whose files are put there at the end."""
+    if isinstance(place, Path):
+        yield place
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield folder
+        # Pages last: then all that they link to is there.
+        files = sorted((file for file in folder.rglob("*") if file.is_file()), key=lambda file: file.parent == folder)
+        try:
+            for file in files:
+                (place / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
+        except OSError as error:
+            why = error.strerror or error
+            raise UsageError(f"out = {str(place)!r}: the report cannot be written there ({why})") from None
 
 
 class _CallablePackage(types.ModuleType):
     """Importing a package binds its name in the parent: `gradsim.report` is this module, and calls the function."""
 
-    def __call__(self, results: Any, out: str | Path | None = None, explore: bool = False) -> Path:
+    def __call__(self, results: Any, out: str | Path | None = None, explore: bool = False) -> Place:
         return report(results, out, explore)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from gradsim.analysis import against as analysis
+from gradsim.places import Place, place_of
 from gradsim.plots.against import convergence_changes
-from gradsim.report import page
+from gradsim.report import page, written_to
 from gradsim.report.layout import Exhibit
 from gradsim.report.tables import table
 
@@ -19,13 +20,12 @@ def pairs_of(before: Any, after: Any) -> analysis.Pairs:
     return analysis.pair_runs(before.runs, after.runs, list(dict.fromkeys([*before.axes, *after.axes])))
 
 
-def write_comparison(before: Any, after: Any, out: str | Path | None = None) -> Path:
+def write_comparison(before: Any, after: Any, out: str | Path | None = None) -> Place:
     """Write against.html, by default into the report of `after`; its path.
 
     before, after: Results. Raises UsageError where nothing can be paired or the directory cannot be written.
     """
     pairs = pairs_of(before, after)
-    folder = Path(out) if out is not None else Path(after.path) / "report"
     changes, moves = analysis.axis_changes(pairs), analysis.outcome_moves(pairs)
     exhibits = []
     if len(changes):
@@ -48,9 +48,12 @@ def write_comparison(before: Any, after: Any, out: str | Path | None = None) -> 
         "findings": analysis.change_verdict(pairs),
         "moves": table(moves, ("share",)),
     }
+    place = place_of(out) if out is not None else place_of(after.path) / "report"
+    with written_to(place) as folder:
 
-    def render() -> str:
-        figures = [page.figure(exhibit, folder / "figures") for exhibit in exhibits]
-        return page.template("against.html.j2")(context | {"figures": figures})
+        def render() -> str:
+            figures = [page.figure(exhibit, folder / "figures") for exhibit in exhibits]
+            return page.template("against.html.j2")(context | {"figures": figures})
 
-    return page.write_page(folder, FILE, render)
+        page.write_page(folder, FILE, render)
+    return place / FILE

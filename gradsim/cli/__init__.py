@@ -1,0 +1,69 @@
+"""The command line: parse, call, print. Data on stdout, progress and errors on stderr.
+
+Exit status: 0 done, 1 failed, 2 usage, 130 after Ctrl-C with everything finished kept.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import typer
+
+from gradsim.cli import campaigns, lookups
+from gradsim.errors import GradsimError, UsageError
+
+app = typer.Typer(
+    name="gradsim",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train thousands of small neural networks side by side: who converged, saturated, died or diverged, and why.",
+)
+for _command in (campaigns.run, campaigns.resume, campaigns.status, campaigns.report):
+    app.command()(_command)
+app.command(name="list")(lookups.list_names)
+for _command in (lookups.plot, lookups.theory, lookups.recommend, lookups.doctor):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Entry point of the console script: errors become one line and an exit status."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without "×" still gets the rest
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status = app(args=sys.argv[1:] or ["--help"], prog_name="gradsim", standalone_mode=False)
+    except UsageError as error:
+        _fail(error, 2)
+    except GradsimError as error:
+        _fail(error, 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
+    except OSError as error:
+        _fail(f"{error.filename or 'error'}: {error.strerror or error}", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # no mistake in the command line, but one of ours
+            raise
+        context = getattr(error, "ctx", None)
+        helping = f"; see {context.command_path} --help" if context is not None else ""
+        _fail(f"{error.format_message().rstrip('.')}{helping}", error.exit_code)
+    if status == 130:
+        print("gradsim: interrupted; finished shards are kept, and the same command goes on", file=sys.stderr)
+    raise SystemExit(status or 0)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as one line, without where in the code it came from."""
+    print(f"gradsim: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _fail(error: Exception | str, status: int) -> None:
+    print(f"gradsim: {' '.join(str(error).split())}", file=sys.stderr)
+    raise SystemExit(status) from None
