@@ -1,1 +1,1 @@
-"""Benchmarks: `bench_*.py` run under asv at every commit, `peers.py` compares with JAX and PyTorch."""
+"""Benchmarks: `suite/` runs under asv at every commit, `peers.py` compares with JAX and PyTorch."""
