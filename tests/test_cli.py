@@ -131,6 +131,20 @@ def test_status_before_the_first_shard(cli, file):
     complaint(cli("report", "r"), "no finished shard", "gradsim resume r")
 
 
+def test_figures_of_a_report_as_svg_and_pdf(cli, file, tmp_path):
+    assert cli("run", file, "--no-report", "-o", tmp_path / "out").status == 0
+    said = cli("report", tmp_path / "out", "-o", tmp_path / "page", "--format", "svg", "--format", "pdf")
+    assert said.status == 0, said.err
+    figures = tmp_path / "page" / "figures"
+    names = {path.stem for path in figures.glob("*.png")}
+    assert "convergence" in names
+    for kind, opening in (("svg", b"<?xml"), ("pdf", b"%PDF")):
+        assert {path.stem for path in figures.glob(f"*.{kind}")} == names
+        assert all(path.read_bytes().startswith(opening) for path in figures.glob(f"*.{kind}"))
+    said = cli("report", tmp_path / "out", "--format", "gif")
+    assert (said.status, said.err) == (2, "gradsim: formats = ['gif']: each must be svg or pdf\n")
+
+
 def test_report_writes_the_page_anew(cli, finished):
     answer = cli("report", finished)
     assert answer.status == 0

@@ -157,6 +157,10 @@ def report(
     explore: Annotated[
         bool, typer.Option("--explore", help='Write explore.html, too: runs to brush and click (the extra "explore").')
     ] = False,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Write figures as svg or pdf, too; may be repeated.", metavar="svg|pdf"),
+    ] = None,
     against: Annotated[
         bool, typer.Option("--against", help="Compare two directories run by run: what the second changed.")
     ] = False,
@@ -177,7 +181,7 @@ def report(
     from gradsim.report import report as write_report
 
     results = Results(directories[0])
-    page = write_report(results, out, explore)
+    page = write_report(results, out, explore, formats or ())
     for line in findings(results):
         print(line)
     print(f"Report: {page}")

@@ -45,14 +45,12 @@ def picture(path: Path) -> Path:
 
 
 def save_picture(figure, path: Path) -> None:
-    """Write a figure; the same one is the same file, without a date and numbers drawn by chance."""
-    import matplotlib as mpl
+    """Write a figure where a user wants it."""
+    from gradsim.plots.files import save_figure
 
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"out = {str(path)!r}: must be a file in a directory that exists")
-    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with mpl.rc_context({"svg.hashsalt": "gradsim"}):
-        figure.savefig(path, dpi=200, metadata=dates.get(path.suffix.lower()))
+    save_figure(figure, path)
 
 
 PICTURES = (".png", ".svg", ".pdf")

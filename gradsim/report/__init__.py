@@ -9,17 +9,19 @@ import contextlib
 import sys
 import tempfile
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gradsim.errors import UsageError
 from gradsim.places import Place, place_of
 
-__all__ = ["report", "written_to"]
+__all__ = ["FORMATS", "report", "written_to"]
+
+FORMATS = ("svg", "pdf")
 
 
-def report(results: Any, out: str | Path | None = None, explore: bool = False) -> Place:
+def report(results: Any, out: str | Path | None = None, explore: bool = False, formats: Sequence[str] = ()) -> Place:
     """Write a campaign's report and return the path of its page, `index.html`.
 
     `out` is the directory, by default `results.path / "report"`; either may be a URL. Beside the page:
@@ -27,17 +29,19 @@ def report(results: Any, out: str | Path | None = None, explore: bool = False) -
     network, no JavaScript, under 5 MB. `results`: path, campaign, runs, curves, layers, axes, info, as Results has
     them.
     `explore` writes explore.html, too: linked views of all runs, for which the extra "explore" is needed; the page
-    links to it wherever it lies beside it.
+    links to it wherever it lies beside it. `formats`: "svg" and "pdf", in which figures are written beside PNG.
     Raises UsageError where the directory cannot be written, GradsimError where the extra is missing.
     """
     from gradsim.report import explore as explorer
     from gradsim.report.page import write_report
 
+    if isinstance(formats, str) or any(kind not in FORMATS for kind in formats):
+        raise UsageError(f"formats = {formats!r}: each must be {' or '.join(FORMATS)}")
     place = place_of(out) if out is not None else place_of(results.path) / "report"
     with written_to(place) as folder:
         if explore:
             explorer.write_explorer(results, folder)
-        page = write_report(results, folder)
+        page = write_report(results, folder, formats)
         explorer.link(page)
     return place / page.name
 
@@ -64,8 +68,8 @@ def written_to(place: Place) -> Iterator[Path]:
 class _CallablePackage(types.ModuleType):
     """Importing a package binds its name in the parent: `gradsim.report` is this module, and calls the function."""
 
-    def __call__(self, results: Any, out: str | Path | None = None, explore: bool = False) -> Place:
-        return report(results, out, explore)
+    def __call__(self, *args: Any, **kwargs: Any) -> Place:
+        return report(*args, **kwargs)
 
 
 sys.modules[__name__].__class__ = _CallablePackage

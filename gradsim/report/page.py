@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,18 @@ from PIL import Image
 
 from gradsim.analysis.verdict import Facts, verdict
 from gradsim.errors import UsageError
+from gradsim.plots.files import PRINT_DPI, save_figure
 from gradsim.report import methods
 from gradsim.report.layout import Exhibit
 from gradsim.report.sections import best_table, convergence_exhibit, sections
 from gradsim.report.tables import data_file, hopeless_table, table
 
-PRINT_DPI, SCREEN_DPI, CSS_DPI = 200, 160, 108
+SCREEN_DPI, CSS_DPI = 160, 108
 
 
-def write_report(results: Any, out: Path) -> Path:
+def write_report(results: Any, out: Path, formats: Sequence[str] = ()) -> Path:
     """See `gradsim.report.report`."""
-    return write_page(out, "index.html", lambda: _render(results, out))
+    return write_page(out, "index.html", lambda: _render(results, out, formats))
 
 
 def write_page(out: Path, name: str, render: Callable[[], str]) -> Path:
@@ -59,14 +60,14 @@ def template(name: str) -> Callable[..., str]:
     return partial(environment.get_template(name).render, style=style)
 
 
-def _render(results: Any, out: Path) -> str:
+def _render(results: Any, out: Path, formats: Sequence[str]) -> str:
     facts = Facts.of(results)
     context = {"facts": facts, "findings": verdict(facts), **_head(results)}
     if facts.runs.empty:
         return template("empty.html.j2")(context)
-    context |= _verdict(facts, out / "figures") | {"sections": [], "tiles": methods.tiles(facts.runs)}
+    context |= _verdict(facts, out / "figures", formats) | {"sections": [], "tiles": methods.tiles(facts.runs)}
     for section in sections(results, facts):
-        figures = [figure(exhibit, out / "figures") for exhibit in section.exhibits]
+        figures = [figure(exhibit, out / "figures", formats) for exhibit in section.exhibits]
         context["sections"].append({"section": section, "figures": figures})
     _save_data(facts.diagnoses, out / "figures", "diagnoses")
     return template("page.html.j2")(context | _methods(results))
@@ -81,12 +82,12 @@ def _head(results: Any) -> dict[str, Any]:
     }
 
 
-def _verdict(facts: Facts, folder: Path) -> dict[str, Any]:
+def _verdict(facts: Facts, folder: Path, formats: Sequence[str]) -> dict[str, Any]:
     """The first screen: the picture, the settings to use and those without hope."""
     _save_data(facts.settings, folder, "best_settings")
     _save_data(facts.hopeless.drop(columns="keys"), folder, "hopeless_settings")
     return {
-        "picture": figure(convergence_exhibit(facts), folder),
+        "picture": figure(convergence_exhibit(facts), folder, formats),
         "best": best_table(facts, 3, brief=facts.converged > 0),
         "hopeless": hopeless_table(facts.hopeless, 4),
     }
@@ -105,13 +106,15 @@ def _methods(results: Any) -> dict[str, Any]:
     }
 
 
-def figure(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
+def figure(exhibit: Exhibit, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
     """Draw an exhibit for print and for light and dark screens; what the template needs to show it."""
     light = exhibit.draw(theme="light")
     light.set_dpi(PRINT_DPI)
     light.canvas.draw()
     printed = _pixels(light)
     printed.save(folder / f"{exhibit.name}.png", "PNG", dpi=(PRINT_DPI, PRINT_DPI), compress_level=6)
+    for kind in formats:
+        save_figure(light, folder / f"{exhibit.name}.{kind}")
     light.set_dpi(SCREEN_DPI)
     dark = _pixels(exhibit.draw(theme="dark", like=light))
     data = exhibit.data or exhibit.name
