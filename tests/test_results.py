@@ -75,7 +75,8 @@ def kinds(frame: pd.DataFrame) -> dict[str, str]:
 def test_runs_have_the_columns_and_types_of_the_schema(done):
     _, results = done
     assert kinds(results.runs) == TYPES
-    assert kinds(results.curves) == {"run_id": "category", "step": "int64", "batch_loss": "float64", "train_loss": "float64"}
+    curves = {"run_id": "category", "step": "int64", "batch_loss": "float64", "train_loss": "float64"}
+    assert kinds(results.curves) == curves
     layers = kinds(results.layers)
     assert list(layers)[:3] == ["run_id", "step", "layer"]
     assert set(list(layers.values())[3:]) == {"float64"}
