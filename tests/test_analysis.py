@@ -17,7 +17,7 @@ from gradsim import analysis
 from gradsim.analysis import words
 from gradsim.analysis.comparisons import DIAGNOSES
 from gradsim.analysis.groups import SortedGroups
-from gradsim.analysis.intervals import resampled_median_ranks
+from gradsim.analysis.intervals import resampled_median_ranks, share_mean_interval
 from gradsim.errors import UsageError
 
 VARIANTS = {name: fake_results(**arguments) for name, arguments in NAMES.items()}
@@ -467,3 +467,163 @@ def test_findings_of_nothing_and_of_categories():
 
 def small_axes(results) -> dict[str, list]:
     return {axis: results.runs[axis].drop_duplicates().tolist() for axis in results.axes}
+
+
+@pytest.mark.parametrize("column", ["delta_rms", "update_ratio"])
+def test_start_and_end_equal_pandas(digits, column):
+    by = ["activation"]
+    call = {"delta_rms": analysis.gradient_flow, "update_ratio": analysis.update_ratios}[column]
+    layers = digits.layers.assign(update_ratio=digits.layers["delta_rms"] * 0.3)
+    found = call(layers, digits.runs, by).set_index([*by, "moment", "layer"])["median"]
+    joined = layers.merge(digits.runs[["run_id", *by]])
+    for moment, step in (("start", 0), ("end", 1000)):
+        direct = joined[joined["step"].eq(step)].groupby([*by, "layer"])[column].median()
+        for (activation, layer), value in direct.items():
+            assert found[activation, moment, layer] == pytest.approx(value, rel=1e-12)
+
+
+def test_dead_over_time_weighs_layers_by_width():
+    runs = small_runs(outcome=["stalled"] * 2, activation=["relu", "relu"])
+    rows = [(run, step, layer, dead) for run, share in zip(runs["run_id"], (0.1, 0.4), strict=True)
+            for step in (0, 10) for layer, dead in enumerate((share, share + step / 20, 0.9))]  # fmt: skip
+    layers = pd.DataFrame(rows, columns=["run_id", "step", "layer", "dead"])
+    found = analysis.dead_over_time(layers, runs, ["activation"]).set_index("step")
+    assert found["n"].tolist() == [2, 2]
+    assert found.loc[0, "mean"] == pytest.approx(0.25)
+    assert found.loc[10, "mean"] == pytest.approx(0.25 + 0.5 * 32 / 96)
+    lost = layers.assign(dead=layers["dead"].where(layers["step"].eq(0) | layers["run_id"].eq(runs["run_id"][0])))
+    assert analysis.dead_over_time(lost, runs)["n"].tolist() == [2, 1]
+
+
+def test_dead_by_axis_equals_pandas_and_its_interval_the_bootstrap(digits):
+    found = analysis.dead_by_axis(digits.layers, digits.runs, digits.axes)
+    assert found["axis"].drop_duplicates().tolist() == ["activation", "initializer", "learning_rate"]
+    last = digits.layers[digits.layers["step"].eq(1000) & digits.layers["layer"].lt(5)]
+    share = last.groupby("run_id")["dead"].agg(lambda dead: dead.mean(skipna=False))
+    runs = digits.runs.assign(share=digits.runs["run_id"].map(share))
+    for row in found.itertuples():
+        values = runs.loc[runs[row.axis].eq(row.value), "share"].dropna()
+        assert row.n == len(values)
+        assert row.mean == pytest.approx(values.mean())
+        low, high = analysis.bootstrap_interval(values, "mean")
+        width = max(high - low, 1e-12)
+        assert abs(row.low - low) < 0.2 * width
+        assert abs(row.high - high) < 0.2 * width
+
+
+def test_share_mean_interval_of_nothing_of_one_value_and_of_many():
+    assert np.isnan(share_mean_interval([])).all()
+    assert share_mean_interval([0.25] * 5) == (0.25, 0.25)
+    values = np.random.default_rng(0).random(100_000)
+    low, high = share_mean_interval(values)
+    # The mean of so many is normal: 1.96 standard errors at either side.
+    assert low == pytest.approx(values.mean() - 1.96 * values.std() / values.size**0.5, abs=2e-4)
+    assert high == pytest.approx(values.mean() + 1.96 * values.std() / values.size**0.5, abs=2e-4)
+
+
+# Time to target
+
+
+def test_time_to_target_equals_pandas_and_counts_those_that_never_reach_it(digits):
+    by = ["activation", "initializer"]
+    found = analysis.time_to_target(digits.runs, by).set_index(by)
+    for key, cell in digits.runs.groupby(by, sort=False):
+        good = cell[cell["outcome"].eq("converged")]
+        assert found.loc[key, ["n", "converged"]].tolist() == [len(cell), len(good)]
+        assert found.loc[key, "rate"] == len(good) / len(cell)
+        if len(good):
+            assert found.loc[key, "steps"] == good["steps_to_target"].median()
+            assert tuple(found.loc[key, ["steps_low", "steps_high"]]) == analysis.bootstrap_interval(
+                good["steps_to_target"]
+            )
+        else:
+            assert np.isnan(found.loc[key, "steps"])
+
+
+def test_converged_by_step_drops_nobody(digits):
+    found = analysis.converged_by_step(digits.runs, ["activation"])
+    for row in found.itertuples():
+        cell = digits.runs[digits.runs["activation"].eq(row.activation)]
+        assert row.n == len(cell)
+        assert row.converged == (cell["outcome"].eq("converged") & cell["steps_to_target"].le(row.step)).sum()
+        assert (row.low, row.high) == analysis.wilson_interval(row.converged, row.n)
+    assert found["step"].min() == 1
+    assert found["step"].max() == 1000
+    last = found[found["step"].eq(1000)]
+    assert last["share"].tolist() == analysis.convergence_rate(digits.runs, ["activation"])["rate"].tolist()
+    few = small_runs(outcome=["converged", "stalled"], steps_to_target=[3.0, np.nan], steps=[10, 100])
+    shares = analysis.converged_by_step(few).set_index("step")["share"]
+    assert shares[[1, 2, 3, 100]].tolist() == [0, 0, 0.5, 0.5]
+    assert analysis.converged_by_step(few.iloc[:0]).empty
+
+
+# Telling runs
+
+
+def test_telling_runs_are_one_that_converged_and_one_a_diagnosis(digits):
+    found = analysis.telling_runs(digits.runs, digits.axes)
+    failed = digits.runs[digits.runs["outcome"].ne("converged")]
+    assert found["fate"].tolist() == ["converged", *failed["diagnosis"].value_counts().index]
+    assert found["n"].sum() == len(digits.runs)
+    assert found["share"].sum() == pytest.approx(1)
+    chosen = digits.runs.set_index("run_id").loc[found["run_id"]]
+    assert chosen["diagnosis"].iloc[1:].tolist() == found["fate"].tolist()[1:]
+    good = digits.runs.loc[digits.runs["outcome"].eq("converged"), "steps_to_target"]
+    assert chosen["steps_to_target"].iloc[0] == good.sort_values().iloc[(len(good) - 1) // 2]
+    assert found["evidence"].iloc[0] == f"target reached at step {words.count(chosen['steps_to_target'].iloc[0])}"
+    assert analysis.telling_runs(VARIANTS["all converged"].runs)["fate"].tolist() == ["converged"]
+    assert "converged" not in set(analysis.telling_runs(VARIANTS["all diverged"].runs)["fate"])
+
+
+@pytest.mark.parametrize(
+    ("steps", "lost", "expected"),
+    [
+        (1000, None, [0, 1, 3, 10, 30, 100, 300, 1000]),
+        (1000, 5.0, [0, 1, 3, 4]),
+        (1000, 0, [0]),
+        (1000, 1, [0]),
+        (20, float("nan"), [0, 1, 3, 10, 20]),
+        (1, pd.NA, [0, 1]),
+    ],
+)
+def test_moments_end_where_the_loss_does(steps, lost, expected):
+    assert analysis.moments(steps, lost) == expected
+
+
+def test_example_courses_hold_the_loss_and_what_shows_the_diagnosis(digits):
+    examples = analysis.telling_runs(digits.runs, digits.axes)
+    found = analysis.example_courses(examples, digits.runs, digits.curves, digits.layers)
+    for run_id, rows in found.groupby("run_id"):
+        layers = digits.layers[digits.layers["run_id"].eq(run_id)].set_index(["step", "layer"])
+        curve = digits.curves[digits.curves["run_id"].eq(run_id)].set_index("step")["batch_loss"].loc[1:]
+        loss = rows[rows["statistic"].eq("batch_loss")]
+        assert loss["layer"].isna().all()
+        np.testing.assert_array_equal(loss["value"], curve)
+        (name,) = set(rows["statistic"]) - {"batch_loss"}
+        assert name == {"dead": "dead", "saturated": "saturated", "symmetric": "distinct_units"}.get(
+            rows["fate"].iloc[0], "delta_ratio"
+        )
+        for row in rows[rows["statistic"].eq(name)].itertuples():
+            at = layers.loc[(row.step, row.layer)]
+            direct = {
+                "saturated": at["saturated_low"] + at["saturated_high"],
+                "delta_ratio": at["delta_rms"] / layers.loc[(row.step, 5), "delta_rms"],
+            }.get(name, at.get(name))
+            np.testing.assert_allclose(row.value, direct)
+        assert set(rows["layer"].dropna()) == {0, 1, 2, 3, 4}
+    assert set(analysis.example_courses(examples, digits.runs, digits.curves)["statistic"]) == {"batch_loss"}
+
+
+def test_histograms_of_replays_are_shares_of_four_moments_and_at_most_eight_layers():
+    runs = small_runs(outcome=["converged"], steps=[100], depth=[20]).assign(first_nonfinite_step=np.nan)
+    bins = [(step, layer, q, b / 2, b / 2 + 0.5, 1 + b) for step in (0, 1, 3, 10, 30, 67, 100) for layer in range(21)
+            for q in ("activation", "preactivation") for b in range(3)]  # fmt: skip
+    table = pd.DataFrame(bins, columns=["step", "layer", "quantity", "left", "right", "count"])
+    examples = pd.DataFrame({"fate": ["converged", "dead"], "run_id": [runs["run_id"][0], "gone"], "setting": "one"})
+    found = analysis.activation_histograms(examples, runs, {runs["run_id"][0]: table})
+    assert found["step"].unique().tolist() == [0, 3, 10, 100]
+    assert found["layer"].unique().tolist() == [0, 3, 5, 8, 11, 14, 16, 19]
+    assert len(found) == 4 * 8 * 3
+    assert np.allclose(found.groupby(["step", "layer"])["share"].sum(), 1)
+    assert found["share"].iloc[:3].tolist() == [1 / 6, 2 / 6, 3 / 6]
+    assert analysis.activation_histograms(examples, runs, {}).empty

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from fake_results import MANY_AXES, fake_results, variant
 from matplotlib.figure import Figure
@@ -40,6 +41,14 @@ def draw(results, name: str, **look) -> Figure:
     frames = {
         "convergence_rate": lambda: [analysis.convergence_rate(runs, by)],
         "axis_effects": lambda: [analysis.axis_effects(runs, results.axes)],
+        "activation_histograms": lambda: [histograms(results)],
+        "dead_by_axis": lambda: [analysis.dead_by_axis(results.layers, runs, results.axes)],
+        "dead_over_time": lambda: [analysis.dead_over_time(results.layers, runs, by)],
+        "update_ratios": lambda: [analysis.update_ratios(results.layers, runs, [*by, rate][:2])],
+        "convergence_panels": lambda: [analysis.convergence_rate(runs, [*by, "learning_rate", "seed"][:3])],
+        "converged_by_step": lambda: [analysis.converged_by_step(runs, by)],
+        "example_courses": lambda: [courses(results)],
+        "time_to_target": lambda: [analysis.time_to_target(runs, by)],
         "fates": lambda: [analysis.fate_counts(runs, by)],
         "learning_rate_windows": lambda: [
             analysis.convergence_rate(runs, [*by, rate]),
@@ -53,6 +62,29 @@ def draw(results, name: str, **look) -> Figure:
         "sharpness": lambda: [analysis.sharpness(with_sharpness(results), runs, by[:1], rate)],
     }
     return getattr(plots, name)(*frames[name](), **look)
+
+
+def courses(results):
+    """How the telling runs went."""
+    examples = analysis.telling_runs(results.runs, results.axes)
+    return analysis.example_courses(examples, results.runs, results.curves, results.layers)
+
+
+def histograms(results):
+    """Activations of the telling runs as replays might have them: wider from layer to layer, later of one value."""
+    examples = analysis.telling_runs(results.runs, results.axes)
+    found = {}
+    for run in results.runs[results.runs["run_id"].isin(examples["run_id"])].itertuples():
+        rows = []
+        for step in analysis.moments(run.steps, run.first_nonfinite_step):
+            for layer in range(run.depth):
+                reach = 0.0 if step > 100 and layer else 10.0 ** (layer * (run.outcome == "diverged"))
+                edges = np.linspace(-reach or -0.5, reach or 0.5, 61)
+                count = np.exp(-0.5 * np.linspace(-3, 3, 60) ** 2) * 1000 if reach else np.arange(60) == 30
+                rows += zip([step] * 60, [layer] * 60, edges[:-1], edges[1:], count.astype(int), strict=True)
+        table = pd.DataFrame(rows, columns=["step", "layer", "left", "right", "count"])
+        found[run.run_id] = table.assign(quantity="activation")
+    return analysis.activation_histograms(examples, results.runs, found)
 
 
 def with_sharpness(results):
@@ -76,7 +108,18 @@ _DRAWN: dict[tuple[str, int], Figure] = {}
 OTHERS = ("rc_params", "ROWS", "activations", "staircase", "unit_step")
 OTHERS += ("phase_diagram", "phase_diagrams", "signal_maps", "theory_over_measurement")
 NAMES = [name for name in plots.__all__ if name not in OTHERS]
-ONE_AXES = ["convergence_rate", "axis_effects", "fates", "learning_rate_windows", "saturation"]
+# Those of chosen runs leave no setting out that they would have to name.
+CHOSEN = {"activation_histograms", "example_courses"}
+SEVERAL_AXES = {"convergence_panels", "example_courses", "gradient_flow", "update_ratios"}
+ONE_AXES = [
+    "activation_histograms",
+    "convergence_rate",
+    "axis_effects",
+    "fates",
+    "learning_rate_windows",
+    "saturation",
+    "time_to_target",
+]
 
 
 def texts(figure: Figure) -> list[str]:
@@ -127,7 +170,7 @@ def overlap(a: mpl.transforms.Bbox, b: mpl.transforms.Bbox) -> bool:
     return min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - CHOSEN))
 def test_what_is_left_out_is_said(campaigns, name):
     assert any(
         " of 60 activations shown: " in text or " of 300 combinations shown: " in text
@@ -155,12 +198,37 @@ def test_heat_map_of_two_numeric_axes_shows_all_of_them():
     assert figure.get_figheight() < 8.5
 
 
+def test_panels_of_heat_maps_hold_every_cell_and_pick_evenly_among_many():
+    grid = {"activation": ["tanh", "relu"], "depth": list(range(1, 21)), "seed": [0, 1, 2]}
+    results = fake_results(axes=grid | {"learning_rate": [0.01, 0.1]})
+    rates = analysis.convergence_rate(results.runs, ["activation", "learning_rate", "depth"])
+    figure = plots.convergence_panels(rates)
+    maps = [axes for axes in figure.axes if axes.images and axes.get_title(loc="left")]
+    assert len(maps) == 9
+    assert [axes.get_title(loc="left") for axes in maps][:: len(maps) - 1] == ["depth 1", "depth 20"]
+    assert any("9 of 20 values of depth shown, evenly picked." in text for text in texts(figure))
+    first = rates[rates["depth"].eq(1)]["rate"].tolist()
+    assert sorted(maps[0].images[0].get_array().ravel().tolist()) == sorted(first)
+    with pytest.raises(UsageError, match="compare by three columns"):
+        plots.convergence_panels(analysis.convergence_rate(results.runs, ["activation"]))
+
+
 def test_more_than_two_columns_are_refused(campaigns):
     by = ["activation", "initializer", "learning_rate"]
     with pytest.raises(UsageError, match="at most two columns"):
         plots.convergence_rate(analysis.convergence_rate(campaigns[2].runs, by))
     with pytest.raises(UsageError, match="at most two columns"):
         plots.loss_by_learning_rate(analysis.loss_by_learning_rate(campaigns[2].runs, [*by[:2], "seed"]))
+
+
+def test_time_to_target_has_the_medians_and_the_tallies(campaigns):
+    times = analysis.time_to_target(campaigns[5].runs, ["activation", "initializer"])
+    figure = plots.time_to_target(times)
+    (line,) = (line for line in figure.axes[0].lines if line.get_marker() == "o")
+    assert np.allclose(line.get_xdata(), times["steps"].sort_values(), equal_nan=True)
+    written = texts(figure)
+    assert written.count("none converged") == times["steps"].isna().sum()
+    assert all(f"{row.converged} of {row.n}" in written for row in times.itertuples())
 
 
 def test_loss_is_drawn_where_it_is(campaigns):
@@ -171,7 +239,7 @@ def test_loss_is_drawn_where_it_is(campaigns):
     assert np.allclose(line.get_ydata(), expected)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"gradient_flow"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - SEVERAL_AXES))
 def test_a_figure_can_be_drawn_on_given_axes(campaigns, name):
     figure = Figure()
     axes = figure.subplots(2)[0]
@@ -191,10 +259,18 @@ def test_small_multiples_refuse_one_axes(campaigns):
 def test_an_empty_frame_makes_a_figure_that_says_why(campaigns, name):
     results = fake_results(axes=TWO)
     results.runs, results.layers, results.curves = (f.iloc[:0] for f in (results.runs, results.layers, results.curves))
-    by = [] if name == "axis_effects" else ["activation"]
+    by = [] if name in ("axis_effects", "dead_by_axis") else ["activation"]
     frames = {
         "convergence_rate": [analysis.convergence_rate(campaigns[2].runs, by).iloc[:0]],
         "axis_effects": [analysis.axis_effects(campaigns[2].runs, [])],
+        "activation_histograms": [histograms(campaigns[2]).iloc[:0]],
+        "dead_by_axis": [analysis.dead_by_axis(results.layers, results.runs, [])],
+        "dead_over_time": [analysis.dead_over_time(results.layers, campaigns[2].runs, by)],
+        "update_ratios": [analysis.update_ratios(results.layers, campaigns[2].runs, by)],
+        "convergence_panels": [analysis.convergence_rate(campaigns[2].runs, [*by, "initializer", "seed"]).iloc[:0]],
+        "converged_by_step": [analysis.converged_by_step(campaigns[2].runs, by).iloc[:0]],
+        "example_courses": [courses(campaigns[2]).iloc[:0]],
+        "time_to_target": [analysis.time_to_target(campaigns[2].runs, by).iloc[:0]],
         "fates": [analysis.fate_counts(campaigns[2].runs, by).iloc[:0]],
         "learning_rate_windows": [
             analysis.convergence_rate(campaigns[2].runs, [*by, "learning_rate"]).iloc[:0],
@@ -214,6 +290,21 @@ def test_an_empty_frame_makes_a_figure_that_says_why(campaigns, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_campaign_that_diverged_altogether_is_drawn(name):
     assert isinstance(draw(variant("all diverged"), name), Figure)
+
+
+def test_histograms_have_the_numbers_of_the_frame(campaigns):
+    frame = histograms(campaigns[2])
+    figure = plots.activation_histograms(frame)
+    shapes = figure.axes[0].collections
+    assert len(shapes) == frame.groupby(["run_id", "step", "layer"]).ngroups
+    # The first ridge is the last layer's at step 0 of the first run, its height the root of the density.
+    outline = shapes[0].get_paths()[0].vertices
+    mine = frame[frame["run_id"].eq(frame["run_id"].iloc[0]) & frame["step"].eq(0) & frame["layer"].eq(4)]
+    share = mine["share"].to_numpy()
+    heights = outline[:, 1].max() - np.unique(outline[:, 1].round(6))
+    assert np.isclose(heights.max(), 1.6 * 0.24, atol=1e-4)
+    expected = heights.max() * np.sqrt(share.min() / share.max())
+    assert np.abs(heights - expected).min() < 1e-4
 
 
 def test_a_single_line_has_no_legend():

@@ -20,6 +20,7 @@ from gradsim import analysis
 from gradsim.analysis import words
 from gradsim.errors import UsageError
 from gradsim.report import report
+from gradsim.report.replays import POINTS, RUNS, replay_runs
 from gradsim.report.theory import LINES, PANELS, STATISTICS
 
 VOID = {"meta", "img", "source", "br", "link", "input"}
@@ -173,7 +174,8 @@ def test_outcomes_and_diagnoses_equal_pandas(written, page):
         assert re.search(rf"{outcome} {re.escape(words.percent(n / len(runs)))} {n}\b", page.text)
     failed = runs[runs["outcome"] != "converged"]
     for diagnosis, n in failed["diagnosis"].value_counts().items():
-        row = next(row for table in page.tables for row in table if row[0] == diagnosis and len(row) == 7)
+        (table,) = (table for table in page.tables if table[0][0] == "diagnosis")
+        row = next(row for row in table if row[0] == diagnosis)
         assert row[1:3] == [words.count(n), words.percent(n / len(failed))]
         assert row[3] in set(failed.loc[failed["diagnosis"] == diagnosis, "run_id"])
 
@@ -359,6 +361,7 @@ def test_theory_without_the_data_says_so_and_the_rest_is_there(tmp_path):
     text = section(Page(report(gradsim.Results(results.path))), "theory")
     assert "Theory could not be worked out: " in text
     assert "points.csv" in text
+    assert "points.csv" in section(Page(results.path / "report" / "index.html"), "activations")
     assert (results.path / "report" / "figures" / "gradient_flow.png").is_file()
 
 
@@ -388,3 +391,81 @@ def test_a_campaign_that_keeps_less_has_a_page_that_says_so(tmp_path, store, abs
     for name in absent:
         assert f"keeps no {'statistics of layers' if name == 'layers' else 'curves'} (store = " in text
     assert ("Batch loss, the mean since" in text) == (store == "curves")
+
+
+# --- telling runs -----------------------------------------------------------------------
+
+FATES = {"activation": ["tanh", "relu"], "initializer": ["zeros", "normal(std=20)"], "learning_rate": [0.01, 10.0]}
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize("store", ["layers", "runs"])
+def test_activations_of_telling_runs_are_replayed(tmp_path, store):
+    """Whatever the campaign keeps: the histograms are those of the run, bit for bit."""
+    results = trained(tmp_path, store=store, steps=40, grid=FATES)
+    page = Page(report(results))
+    diagnoses = analysis.diagnosis_counts(results.runs, results.axes)
+    stored = pd.read_csv(tmp_path / "report" / "figures" / "activation_histograms.csv")
+    assert 1 < stored["run_id"].nunique() <= RUNS
+    assert set(stored.loc[stored["fate"].ne("converged"), "run_id"]) <= set(diagnoses["example"])
+    for run_id, rows in stored.groupby("run_id"):
+        again = results.campaign.replay(run_id, sorted(set(rows["step"]))).histograms
+        again = again[again["quantity"].eq("activation") & again["layer"].lt(3) & again["step"].isin(rows["step"])]
+        assert rows["count"].tolist() == again["count"].tolist()
+        assert np.allclose(rows["left"], again["left"])
+    text = section(page, "activations")
+    for fate in stored["fate"].unique():
+        assert f"{fate}: " in text
+    courses = pd.read_csv(tmp_path / "report" / "figures" / "example_runs.csv")
+    assert set(courses["fate"]) - {"converged"} == set(diagnoses["diagnosis"])
+    for row in diagnoses.itertuples():
+        assert f"{row.diagnosis}: {' '.join(row.evidence.split())}" in page.text
+
+
+@pytest.mark.usefixtures("coarse")
+def test_the_curve_of_a_replay_is_the_mean_since_the_row_before(tmp_path):
+    results = trained(tmp_path, steps=400, activation="relu")
+    run = results.runs.iloc[0]
+    curve = replay_runs(results, results.runs, ["slow"]).curves[run["run_id"]]
+    loss = results.campaign.replay(run["run_id"]).loss
+    before = 0
+    for step, mean in curve[["step", "batch_loss"]].itertuples(index=False):
+        assert mean == pytest.approx(loss[before : int(step)].mean(), rel=1e-12)
+        before = int(step)
+    assert before == 400
+    assert len(curve) <= POINTS
+
+
+@pytest.mark.usefixtures("coarse")
+def test_replays_that_would_take_too_long_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("gradsim.report.replays.RUN_SECONDS", 0.0)
+    results = trained(tmp_path, grid=FATES)
+    page = Page(report(results))
+    text = section(page, "activations")
+    assert re.search(r"Not trained again: the examples of .* \(that would take too long for a report\)\.", text)
+    assert not (tmp_path / "report" / "figures" / "activation_histograms.png").exists()
+    assert (tmp_path / "report" / "figures" / "example_runs.png").is_file()
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"depth": 0}, "no hidden layer"),
+        ({"activation": "softmax"}, "at the start and at the end"),
+        ({"grid": {"depth": [0, 1, 12]}}, "at the start and at the end"),
+        ({"activation": "exponential", "initializer": "normal(std=1e6)"}, "exploding"),
+        ({"steps": 1}, "at step 1"),
+    ],
+    ids=str,
+)
+def test_activations_of_awkward_campaigns(tmp_path, fields, said):
+    page = Page(report(trained(tmp_path, **fields)))
+    assert said in section(page, "activations")
+    assert not re.search(r"\b(nan|None\b(?! of)|<NA>|NaT|inf)\b", page.text)
+
+
+def test_results_that_cannot_be_replayed_say_so(written, page):
+    assert "these results hold no campaign that could train it again" in section(page, "activations")
+    frame = pd.read_csv(written[1].parent / "figures" / "example_runs.csv")
+    assert set(frame["run_id"]) == set(analysis.telling_runs(written[0].runs)["run_id"])

@@ -26,6 +26,48 @@ def convergence_rate(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame
     return frame
 
 
+def time_to_target(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """How fast runs converge: n, converged, rate, steps, steps_low, steps_high.
+
+    steps: the median `steps_to_target` of the runs that converged, with a bootstrap interval; NaN where none did. Those
+    that never reached the target are in n, not in the median: read it beside the rate, or see `converged_by_step`.
+    """
+    codes, _ = group_codes(runs, by)
+    frame = convergence_rate(runs, by)[[*by, "n", "converged", "rate"]]
+    return median_frame(reached_at(runs), codes, frame, "steps")
+
+
+def reached_at(runs: pd.DataFrame) -> np.ndarray:
+    """Steps to the target of runs that converged; NaN of the others."""
+    steps = runs["steps_to_target"].to_numpy(float, na_value=np.nan)
+    return np.where(runs["outcome"].eq("converged").to_numpy(bool), steps, np.nan)
+
+
+def converged_by_step(runs: pd.DataFrame, by: Sequence[str] = (), points: int = 60) -> pd.DataFrame:
+    """Share of all runs that have converged by a step: step, n, converged, share, low, high (Wilson, 95%).
+
+    A run that never converges counts at every step, so that the curve ends at the convergence rate: nobody is dropped,
+    and where it crosses one half is the median of all runs, those without end included. Steps: from 1 to the last,
+    evenly apart on a log axis, at most `points` of them. Runs of fewer steps stay where they ended.
+    """
+    codes, keys = group_codes(runs, by)
+    last = int(runs["steps"].max()) if len(runs) else 1
+    steps = np.unique(np.geomspace(1, max(last, 1), points).round().astype(int))
+    n = np.bincount(codes, minlength=len(keys))
+    reached = reached_at(runs)
+    # The first of the steps at which a run has converged; beyond the last one for those that never do.
+    first = np.where(np.isnan(reached), len(steps), np.searchsorted(steps, np.nan_to_num(reached)))
+    table = np.zeros((len(keys), len(steps) + 1), np.int64)
+    np.add.at(table, (codes, first), 1)
+    table = table[:, :-1].cumsum(axis=1)
+    frame = keys.iloc[np.repeat(np.arange(len(keys)), len(steps))].reset_index(drop=True)
+    frame["step"] = np.tile(steps, len(keys))
+    frame["n"], frame["converged"] = np.repeat(n, len(steps)), table.ravel()
+    frame["share"] = frame["converged"] / frame["n"]
+    frame["low"], frame["high"] = wilson_interval(frame["converged"], frame["n"])
+    return frame
+
+
 def final_losses(runs: pd.DataFrame) -> np.ndarray:
     """Final training losses with a diverged run at +inf: worse than any finite loss, so that medians stay honest."""
     losses = runs["final_loss"].to_numpy(float, na_value=np.nan)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from gradsim.analysis.axes import comparison_axes
 from gradsim.analysis.groups import SortedGroups, group_codes, quartiles, run_places
-from gradsim.analysis.intervals import bootstrap_interval
+from gradsim.analysis.intervals import bootstrap_interval, share_mean_interval
 
 
 def attach(layers: pd.DataFrame, runs: pd.DataFrame, statistics: Sequence[str], by: Sequence[str]) -> pd.DataFrame:
@@ -111,6 +112,40 @@ def mean_share(share: pd.Series, runs: pd.DataFrame, by: Sequence[str]) -> pd.Da
     return frame
 
 
+def dead_over_time(layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Share of hidden units dead at every checkpoint: step, n, median, q25, q75, mean over runs still finite."""
+    rows = attach(layers, runs, ["dead"], [*by, "hidden"])
+    rows = rows[rows["layer"] < rows["depth"]].reset_index(drop=True)
+    if rows.empty:
+        return _profile(rows, "dead", [*by, "step"])
+    units = _units(rows["hidden"], rows["layer"])
+    codes, keys = group_codes(rows, ["run_id", "step"])
+    total = np.bincount(codes, weights=units, minlength=len(keys))
+    dead = np.bincount(codes, weights=units * rows["dead"].to_numpy(float), minlength=len(keys))
+    keys["dead"] = dead / total
+    named = runs[list(by)].iloc[run_places(runs, keys)].reset_index(drop=True)
+    return _profile(pd.concat([named, keys[["step", "dead"]]], axis=1), "dead", [*by, "step"])
+
+
+def dead_by_axis(layers: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """Share of hidden units dead at the end by value of every varying axis, all else pooled.
+
+    Columns: axis, value, n, mean, low, high, over runs with a finite record at their end; bootstrap interval.
+    """
+    share, parts = final_hidden_share(layers, runs, ["dead"]), []
+    kept = share.notna().to_numpy()
+    for axis in comparison_axes(runs, axes, rates=True) if kept.any() else ():
+        codes, frame = group_codes(runs[kept], [axis])
+        groups = SortedGroups.of(share.to_numpy()[kept], codes, len(frame))
+        frame["n"], frame["mean"] = groups.sizes, [group.mean() for group in groups]
+        ends = np.array([share_mean_interval(group) for group in groups], float).reshape(-1, 2)
+        frame["low"], frame["high"] = ends[:, 0], ends[:, 1]
+        frame.insert(0, "axis", axis)
+        parts.append(frame.rename(columns={axis: "value"}).astype({"value": object}))
+    columns = ["axis", "value", "n", "mean", "low", "high"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
 def dead_units(
     layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = (), rate: str | None = "learning_rate"
 ) -> pd.DataFrame:
@@ -125,15 +160,30 @@ def dead_units(
     return mean_share(final_hidden_share(layers, runs, ["dead"]), runs, by)
 
 
+def start_and_end(layers: pd.DataFrame, runs: pd.DataFrame, column: str, by: Sequence[str] = ()) -> pd.DataFrame:
+    """A statistic by layer before the first step and at each run's last checkpoint: moment, layer, n, median, q25,
+    q75, mean. Runs that are no longer finite at the end drop out of it, and out of n."""
+    start = attach(layers[layers["step"].eq(0)], runs, [column], by).assign(moment="start")
+    end = _at_end(layers, runs, [column], by).assign(moment="end")
+    rows = pd.concat([start, end], ignore_index=True)
+    return _profile(rows, column, [*by, "moment", "layer"])
+
+
 def gradient_flow(layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """Root mean square of delta = dLoss/dz by layer at start and end: moment, layer, n, median, q25, q75, mean.
 
     The end is each run's last checkpoint; runs that are no longer finite there drop out of it.
     """
-    start = attach(layers[layers["step"].eq(0)], runs, ["delta_rms"], by).assign(moment="start")
-    end = _at_end(layers, runs, ["delta_rms"], by).assign(moment="end")
-    rows = pd.concat([start, end], ignore_index=True)
-    return _profile(rows, "delta_rms", [*by, "moment", "layer"])
+    return start_and_end(layers, runs, "delta_rms", by)
+
+
+def update_ratios(layers: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Size of a step over that of the weights, by layer at start and end: moment, layer, n, median, q25, q75, mean.
+
+    Root mean square of the change of W in the step that begins at step 0, or that ended at the last checkpoint, over
+    that of W. Layers whose weights are all 0 have none.
+    """
+    return start_and_end(layers, runs, "update_ratio", by)
 
 
 def delta_ratio(layers: pd.DataFrame, runs: pd.DataFrame, step: int = 0) -> pd.Series:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gradsim.analysis import words
 from gradsim.analysis.axes import comparison_axes, setting_axes
-from gradsim.analysis.comparisons import convergence_rate, fate_counts, fates, final_losses, median_frame
+from gradsim.analysis.comparisons import convergence_rate, fate_counts, fates, final_losses, median_frame, reached_at
 from gradsim.analysis.groups import SortedGroups, group_codes
 from gradsim.analysis.intervals import wilson_interval
 
@@ -33,9 +33,7 @@ def best_settings(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     by = [axis for axis in setting_axes(axes) if axis in runs]
     frame = convergence_rate(runs, by)
     codes, _ = group_codes(runs, by)
-    reached = runs["outcome"].eq("converged").to_numpy(bool)
-    steps = np.where(reached, runs["steps_to_target"].to_numpy(float, na_value=np.nan), np.nan)
-    frame = median_frame(steps, codes, frame, "steps")
+    frame = median_frame(reached_at(runs), codes, frame, "steps")
     frame = median_frame(final_losses(runs), codes, frame, "loss")
     score = score_column(runs)
     scores = runs[score].to_numpy(float, na_value=np.nan) if score else np.full(len(runs), np.nan)
@@ -155,7 +153,7 @@ def diagnosis_counts(runs: pd.DataFrame, axes: Sequence[str] = ()) -> pd.DataFra
     counts = fate_counts(failed) if len(failed) else pd.DataFrame({"fate": [], "n": [], "share": []})
     counts = counts[counts["n"] > 0].sort_values("n", ascending=False, kind="stable")
     fate = fates(failed)
-    examples = [_typical(failed[fate.eq(kind)]) for kind in counts["fate"]]
+    examples = [typical(failed[fate.eq(kind)], "diagnosis_value") for kind in counts["fate"]]
     frame = counts.rename(columns={"fate": "diagnosis"}).reset_index(drop=True)
     names = [axis for axis in axes if axis in runs]
     frame["example"] = [run["run_id"] for run in examples]
@@ -164,8 +162,9 @@ def diagnosis_counts(runs: pd.DataFrame, axes: Sequence[str] = ()) -> pd.DataFra
     return frame
 
 
-def _typical(runs: pd.DataFrame) -> pd.Series:
-    ranked = runs.assign(_value=runs["diagnosis_value"].astype(float)).sort_values(
+def typical(runs: pd.DataFrame, column: str) -> pd.Series:
+    """The run with the middle value of a column, the lower of two; of equals, and of none, the order of ids decides."""
+    ranked = runs.assign(_value=runs[column].astype(float)).sort_values(
         ["_value", "run_id"], na_position="last", kind="stable"
     )
     known = int(ranked["_value"].notna().sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib as mpl
@@ -23,7 +24,9 @@ from gradsim.plots.style import (
     dress,
     empty_figure,
     label,
+    log_axis,
     noun_of,
+    padded,
     rate_scale,
     row_names,
     shown,
@@ -65,6 +68,39 @@ def rate_dots(rates: pd.DataFrame, ax: Axes | None, limit: int, title: str) -> F
     return dress(figure, title, note=note, ax=ax)
 
 
+@styled
+def time_to_target(times: pd.DataFrame, ax: Axes | None = None, limit: int = 2 * ROWS) -> Figure:
+    """Median steps to the target of runs that converged, with intervals, from `analysis.time_to_target`.
+
+    Fastest first, those of which none converged last; the tally at the right is what the median is silent about.
+    """
+    title = "Steps to the target loss"
+    if times["steps"].isna().all():
+        return empty_figure(title, "No run reached its target, so there is no time to compare.", ax)
+    keys = group_columns(times)
+    order = times.sort_values(["steps", "rate"], ascending=[True, False], kind="stable", na_position="last").index
+    kept, note = shown(order, limit, noun_of(keys), "the fastest")
+    rows = times.loc[kept]
+    figure, axes = _rows_axes(ax, len(rows), 1.25)
+    blue = mpl.rcParams["axes.prop_cycle"].by_key()["color"][0]
+    places = np.arange(len(rows))
+    axes.hlines(places, rows["steps_low"], rows["steps_high"], color=blue, linewidth=2.2, alpha=0.55)
+    axes.plot(rows["steps"], places, "o", color=blue, markersize=5.5, zorder=3)
+    log_axis(axes.xaxis, *padded(rows[["steps", "steps_low", "steps_high"]].to_numpy(float)))
+    if len(axes.get_xticks()) < 4:
+        axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    for place, row in enumerate(rows.itertuples()):
+        _in_margin(axes, place, f"{words.count(row.converged)} of {words.count(row.n)}")
+        if np.isnan(row.steps):
+            where = axes.get_yaxis_transform()
+            look = {"transform": where, "fontsize": 8, "color": color("muted")}
+            axes.text(0.5, place, "none converged", ha="center", va="center", **look)
+    axes.set_yticks(places, [label(name, 44) for name in row_names(rows, keys)], color=color("ink"))
+    axes.set_xlabel("median steps of the runs that converged, 95% interval")
+    note = f"At the right: how many converged. {note}".strip()
+    return dress(figure, title, note=note, ax=ax)
+
+
 def _in_margin(axes: Axes, place: float, text: str) -> None:
     """A remark right of a row."""
     where = axes.get_yaxis_transform()
@@ -94,13 +130,48 @@ def axis_effects(effects: pd.DataFrame, ax: Axes | None = None, limit: int = ROW
     title = "What each axis does to the share of runs that converged"
     if effects.empty:
         return empty_figure(title, "Only one setting was run, so there is no axis to compare.", ax)
+    figure, axes, note = _axis_rows(effects, ("rate", "those that converge most often"), _draw_rates, ax, limit)
+    _share_axis(axes, "share of runs that converged, all else pooled, with 95% Wilson interval")
+    return dress(figure, title, note=note, ax=ax)
+
+
+@styled
+def dead_by_axis(shares: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Figure:
+    """Final share of dead hidden units by every value of every axis, all else pooled, from `analysis.dead_by_axis`."""
+    title = "What each axis does to the share of dead units"
+    if shares.empty:
+        return empty_figure(title, "Only one setting has a finite record at its end: there is no axis to compare.", ax)
+
+    def draw(axes: Axes, places: np.ndarray, part: pd.DataFrame) -> None:
+        blue = mpl.rcParams["axes.prop_cycle"].by_key()["color"][0]
+        axes.hlines(places, part["low"], part["high"], color=blue, linewidth=2.2, alpha=0.55)
+        axes.plot(part["mean"], places, "o", color=blue, markersize=5.5, clip_on=False, zorder=3)
+        for place, n in zip(places, part["n"], strict=True):
+            _in_margin(axes, place, words.plural(n, "run"))
+
+    figure, axes, note = _axis_rows(shares, ("mean", "those with most dead units"), draw, ax, limit)
+    axes.set_xlim(0, min(1.0, max(0.1, 1.15 * shares["high"].max())))
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+    axes.set_xlabel("mean share dead at the end, all else pooled, with 95% interval")
+    return dress(figure, title, note=note, ax=ax)
+
+
+def _axis_rows(
+    frame: pd.DataFrame,
+    rank: tuple[str, str],
+    draw: Callable[[Axes, np.ndarray, pd.DataFrame], None],
+    ax: Axes | None,
+    limit: int,
+) -> tuple[Figure, Axes, str]:
+    """A row a value under the name of its axis: figure, axes, note. `rank`: by which column, and that in words."""
     parts, notes = [], []
-    for axis, part in effects.groupby("axis", sort=False):
+    for axis, part in frame.groupby("axis", sort=False):
         if not pd.api.types.is_numeric_dtype(part["value"].infer_objects()):
-            part = part.sort_values("rate", ascending=False, kind="stable")
-            kept, note = shown(range(len(part)), limit, words.axis_name(axis), "those that converge most often")
+            part = part.sort_values(rank[0], ascending=False, kind="stable")
+            kept, note = shown(range(len(part)), limit, words.axis_name(axis), rank[1])
         else:
-            kept, note = _evenly(len(part), limit, words.axis_name(axis))
+            kept, note = evenly(len(part), limit, words.axis_name(axis))
         parts.append(part.iloc[kept])
         notes.append(note)
     # An empty row between axes carries the name of the next.
@@ -109,26 +180,18 @@ def axis_effects(effects: pd.DataFrame, ax: Axes | None = None, limit: int = ROW
     ticks: list[tuple[float, str]] = []
     for start, part in zip(starts, parts, strict=False):
         places = start + 1 + np.arange(len(part))
-        _draw_rates(axes, places, part)
+        draw(axes, places, part)
         name = axis_label(part["axis"].iloc[0])
         # Headings stand where the row labels end, so that they read as a column of their own.
-        axes.text(
-            -0.012,
-            start,
-            name,
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            ha="right",
-            fontweight="bold",
-        )
+        look = {"transform": axes.get_yaxis_transform(), "va": "center", "ha": "right", "fontweight": "bold"}
+        axes.text(-0.012, start, name, **look)
         ticks += zip(places, (label(words.value(v)) for v in part["value"]), strict=True)
     axes.set_yticks(*zip(*ticks, strict=True), color=color("ink"))
     axes.set_ylim(starts[-1] - 0.4, -0.5)
-    _share_axis(axes, "share of runs that converged, all else pooled, with 95% Wilson interval")
-    return dress(figure, title, note=" ".join(filter(None, notes)), ax=ax)
+    return figure, axes, " ".join(filter(None, notes))
 
 
-def _evenly(count: int, limit: int, noun: str) -> tuple[list[int], str]:
+def evenly(count: int, limit: int, noun: str) -> tuple[list[int], str]:
     """Of many ordered numbers every few, both ends included."""
     if count <= limit:
         return list(range(count)), ""

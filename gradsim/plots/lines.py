@@ -23,7 +23,6 @@ from gradsim.errors import UsageError
 from gradsim.plots.style import (
     HUES,
     PANELS,
-    WIDTH,
     Pen,
     axis_label,
     color,
@@ -38,6 +37,7 @@ from gradsim.plots.style import (
     say,
     shown,
     single_axes,
+    step_axis,
     styled,
 )
 
@@ -114,7 +114,7 @@ def _same(column: pd.Series, value: Any) -> pd.Series:
     return column.isna() if pd.isna(value) else column.eq(value).fillna(False).astype(bool)
 
 
-def _finish(panels: Multiples, axes: Sequence[Axes], title: str, names: tuple[str, str], ax: Axes | None) -> Figure:
+def finish(panels: Multiples, axes: Sequence[Axes], title: str, names: tuple[str, str], ax: Axes | None) -> Figure:
     """Title, legend and note, then the axes' names: x under the lowest panels, y once for all rows."""
     figure = axes[0].get_figure(root=True)
     dress(figure, title, panels.handles(), panels.note, ax)
@@ -181,7 +181,7 @@ def loss_by_learning_rate(losses: pd.DataFrame, ax: Axes | None = None) -> Figur
         one.plot(lost_at, np.full(lost_at.size, lane), transform=mixed, **looks)
 
     panels.draw(axes, draw)
-    return _finish(panels, axes, title, (axis_label(rate), "median final loss, 95% interval"), ax)
+    return finish(panels, axes, title, (axis_label(rate), "median final loss, 95% interval"), ax)
 
 
 def _ticks_below(axis: Any, high: float) -> Any:
@@ -211,7 +211,32 @@ def dead_units(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
         one.vlines(x, cell["low"], cell["high"], color=pen.color, linewidth=1.1, alpha=0.8)
 
     panels.draw(axes, draw)
-    return _finish(panels, axes, title, (axis_label(rate), "mean share dead, 95% interval"), ax)
+    return finish(panels, axes, title, (axis_label(rate), "mean share dead, 95% interval"), ax)
+
+
+@styled
+def dead_over_time(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
+    """Share of dead hidden units over training with the quartiles as a band, from `analysis.dead_over_time`."""
+    title = "Dead hidden units over training"
+    if shares.empty:
+        return empty_figure(title, "No run has a hidden layer with a finite record.", ax)
+    *keys, _ = group_columns(shares)
+    panels = Multiples(shares, keys, -shares["mean"], "those with most dead units", ax)
+    axes = panels.grid(ax, 2.0)
+    rows, last = panels.shown_rows(), max(1, shares["step"].max())
+    top = min(1.0, max(0.1, 1.1 * rows[["mean", "q75"]].to_numpy(float).max()))
+    for one in axes:
+        step_axis(one, last)
+        one.set_ylim(-0.03 * top, 1.03 * top)
+        one.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
+        one.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+
+    def draw(one: Axes, cell: pd.DataFrame, pen: Pen, _: int) -> None:
+        one.fill_between(cell["step"], cell["q25"], cell["q75"], color=pen.color, alpha=0.1, linewidth=0)
+        one.plot(cell["step"], cell["mean"], **pen.line(), zorder=3)
+
+    panels.draw(axes, draw)
+    return finish(panels, axes, title, ("step", "mean share dead, quartiles shaded"), ax)
 
 
 @styled
@@ -246,7 +271,35 @@ def loss_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Figure:
     for one in axes:
         if not any(np.isfinite(np.asarray(line.get_ydata(), float)[-1]) for line in one.lines):
             say(one, "more than half of the runs of every line diverged")
-    return _finish(panels, axes, title, ("step", "median batch loss, quartiles shaded"), ax)
+    return finish(panels, axes, title, ("step", "median batch loss, quartiles shaded"), ax)
+
+
+@styled
+def converged_by_step(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
+    """Share of all runs that have converged by a step, with Wilson intervals, from `analysis.converged_by_step`."""
+    title = "Share of runs that have converged by a step"
+    if shares.empty:
+        return empty_figure(title, "No runs to count.", ax)
+    *keys, _ = group_columns(shares)
+    panels = Multiples(shares, keys, -shares["share"], "those that converge most often", ax)
+    axes = panels.grid(ax, 2.0)
+    for one in axes:
+        log_axis(one.xaxis, 0.95, max(2.0, 1.05 * shares["step"].max()))
+        one.set_ylim(-0.03, 1.03)
+        one.set_yticks([0, 0.5, 1])
+        one.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+
+    def draw(one: Axes, cell: pd.DataFrame, pen: Pen, k: int) -> None:
+        # Of none and of all, where lines lie on each other, bands would add up to a gray that is nobody's.
+        some = cell["share"].between(0, 1, inclusive="neither").to_numpy()
+        band = {"step": "post", "color": pen.color, "alpha": 0.12, "linewidth": 0}
+        one.fill_between(cell["step"], cell["low"], cell["high"], where=some, **band)
+        every = max(1, len(cell) // 6)
+        look = {"drawstyle": "steps-post", "markevery": (k * every // HUES, every), "zorder": 3}
+        one.plot(cell["step"], cell["share"], **pen.line(), **look)
+
+    panels.draw(axes, draw)
+    return finish(panels, axes, title, ("step", "share converged"), ax)
 
 
 # How far beyond the sharpness that was measured a limit may lie and still be shown.
@@ -295,61 +348,4 @@ def sharpness(sharpness: pd.DataFrame, ax: Axes | None = None) -> Figure:
     if near.size:
         said += " Dashed: the limit of stability, 2/rate for gradient descent, beyond which steps of a full batch grow."
     panels.note = f"{said} {panels.note}".strip()
-    return _finish(panels, axes, title, ("step", "median sharpness, quartiles shaded"), ax)
-
-
-# Least over largest error signal that the gradient flow's axis shows.
-FLOW_SPAN = 1e-12
-
-
-@styled
-def gradient_flow(flow: pd.DataFrame) -> Figure:
-    """delta_rms by layer at start and end, from `analysis.gradient_flow`; start left, end right, a row a panel.
-
-    The axis spans at most twelve decades, twice what counts as vanishing: what lies below, 0 included, stands on the
-    lower edge as a hollow mark, so that one dead setting does not flatten all others.
-    """
-    title = "Error signal by layer, at the start and at the end"
-    if flow.empty:
-        return empty_figure(title, "No layer has a finite record.")
-    *keys, _, _ = group_columns(flow)
-    panels = Multiples(flow, keys, -flow["median"], "those with the largest signal")
-    count = len(panels.panels)
-    figure = new_figure(1.15 + (2.4 if count == 1 else 1.45 if count < 6 else 1.15) * count, WIDTH)
-    grid = figure.subplots(count, 2, sharex=True, sharey=True, squeeze=False)
-    rows = panels.shown_rows()
-    low, high = padded(rows["median"])
-    if np.isnan(low):
-        low, high = 1e-3, 1.0
-    low = max(low, high * FLOW_SPAN)
-    none = bool(rows["median"].lt(low).any())
-    low = low / (high / low) ** 0.05 if none else low
-
-    def draw(one: Axes, cell: pd.DataFrame, pen: Pen, _: int) -> None:
-        x, y = cell["layer"].to_numpy(float), cell["median"].to_numpy(float)
-        one.plot(x, np.where(y > low, y, np.nan), **pen.line(), zorder=3)
-        quartiles = [np.clip(cell[name].to_numpy(float), low / 10, None) for name in ("q25", "q75")]
-        one.fill_between(x, *quartiles, where=y > low, color=pen.color, alpha=0.12, linewidth=0)
-        if (y <= low).any():  # an empty unclipped line would count as lying at the figure's corner
-            hollow = {"marker": pen.marker, "linestyle": "", "markerfacecolor": "none", "color": pen.color}
-            one.plot(x[y <= low], np.full((y <= low).sum(), low), clip_on=False, zorder=4, **hollow)
-
-    for (_, column), one in np.ndenumerate(grid):
-        _flow_axes(one, flow, (low, high), ("start", "end")[column])
-    for column, moment in enumerate(("start", "end")):
-        panels.draw(grid[:, column], draw, flow[flow["moment"].eq(moment)])
-    for one in grid.ravel():
-        if not one.lines:
-            say(one, "no run is finite here")
-    if none:
-        panels.note = f"{panels.note} Hollow marks on the lower edge: 0, or too small for the axis.".strip()
-    names = ("layer (0 = first)", "median delta_rms, quartiles shaded")
-    return _finish(panels, grid.ravel().tolist(), title, names, None)
-
-
-def _flow_axes(one: Axes, flow: pd.DataFrame, ends: tuple[float, float], moment: str) -> None:
-    log_axis(one.yaxis, *ends)
-    last = int(flow["layer"].max())
-    one.xaxis.set_major_locator(mpl.ticker.MaxNLocator(min(8, last + 1), integer=True, steps=[1, 2, 5, 10]))
-    one.set_xlim(-0.2, last + 0.2)
-    one.set_title(moment, loc="right", fontweight="normal", color=color("muted"))
+    return finish(panels, axes, title, ("step", "median sharpness, quartiles shaded"), ax)

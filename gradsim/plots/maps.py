@@ -14,8 +14,9 @@ from gradsim.analysis import words
 from gradsim.analysis.axes import is_numeric
 from gradsim.analysis.groups import group_columns
 from gradsim.errors import UsageError
-from gradsim.plots.bars import rate_dots
+from gradsim.plots.bars import evenly, rate_dots
 from gradsim.plots.style import (
+    PANELS,
     ROWS,
     WIDTH,
     axis_label,
@@ -24,6 +25,7 @@ from gradsim.plots.style import (
     dress,
     empty_figure,
     label,
+    new_figure,
     noun_of,
     row_names,
     shown,
@@ -71,6 +73,84 @@ def convergence_rate(rates: pd.DataFrame, ax: Axes | None = None, limit: int = R
     _frame_off(axes, share.shape if texts else None)
     color_bar(figure, image, axes, "share that converged", figure.get_figheight() - 1.2)
     return dress(figure, title, note=" ".join(filter(None, (note_down, note_across))), ax=ax)
+
+
+@styled
+def convergence_panels(rates: pd.DataFrame, limit: int = ROWS) -> Figure:
+    """Heat maps of the share that converged, a panel a value of a third column, from `analysis.convergence_rate`.
+
+    The third column compared by makes up to nine panels, evenly picked of numbers, of names those that converge most
+    often. Rows and columns are the same in all panels. Raises UsageError unless three columns are compared.
+    """
+    title = "Share of runs that converged"
+    keys = group_columns(rates)
+    if len(keys) != 3:
+        raise UsageError(f"by = {keys}: panels of heat maps compare by three columns")
+    if rates.empty:
+        return empty_figure(title, "No runs to count.")
+    panel = keys[2]
+    rows, columns = sorted(keys[:2], key=lambda key: -_visible(rates, key, limit))
+    down, note_down = _ranked(rates, rows, limit)
+    across, note_across = _ranked(rates, columns, limit)
+    values, note_panels = _picked(rates, panel)
+    figure, grid = _panel_grid(down, len(values))
+    for k, (axes, value) in enumerate(zip(grid, values, strict=True)):
+        cell = rates[rates[panel].isna() if pd.isna(value) else rates[panel].eq(value)].set_index([rows, columns])
+        counts = [_pivot(cell[name], down, across) for name in ("converged", "n")]
+        with np.errstate(invalid="ignore"):
+            share = counts[0] / counts[1]
+        image = axes.imshow(share, vmin=0, vmax=1, aspect="auto", cmap=_cividis())
+        axes.set_title(label(words.axis_value(panel, value), 30))
+        _frame_off(axes, share.shape)
+        if len(across) <= 6:
+            _small_texts(axes, share)
+        if k % PANEL_COLUMNS == 0:
+            _name_cells(axes.yaxis, down, axis_label(rows), most=ROWS)
+        else:
+            axes.set_yticks([])
+        if k // PANEL_COLUMNS == (len(values) - 1) // PANEL_COLUMNS:
+            _name_cells(axes.xaxis, across, axis_label(columns), slanted=True, most=ROWS)
+            if len(across) > 5:  # tilted names would run into each other
+                axes.tick_params(axis="x", rotation=90)
+                for text in axes.get_xticklabels():
+                    text.set(ha="center", va="top", rotation_mode="default")
+        else:
+            axes.set_xticks([])
+    name = "share that converged" if figure.get_figheight() > 3.5 else "converged"
+    color_bar(figure, image, grid, name, figure.get_figheight() - 1.2)
+    alike = "Columns are alike in all panels." if len(values) > PANEL_COLUMNS else ""
+    return dress(figure, title, note=" ".join(filter(None, (alike, note_panels, note_down, note_across))))
+
+
+def _picked(rates: pd.DataFrame, panel: str) -> tuple[list[Any], str]:
+    """Values that get a panel."""
+    values, note = _ranked(rates, panel, PANELS)
+    if len(values) <= PANELS:
+        return values, note
+    kept, note = evenly(len(values), PANELS, words.axis_name(panel))
+    return [values[k] for k in kept], note
+
+
+PANEL_COLUMNS = 3
+"""Heat maps side by side."""
+
+
+def _panel_grid(down: list[Any], count: int) -> tuple[Figure, list[Axes]]:
+    lines = -(-count // PANEL_COLUMNS)
+    height = np.clip(0.26 * len(down), 0.6, 2.6) + 0.3
+    figure = new_figure(1.5 + height * lines)
+    grid = figure.subplots(lines, min(count, PANEL_COLUMNS), squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return figure, list(grid[:count])
+
+
+def _small_texts(axes: Axes, share: np.ndarray) -> None:
+    """Shares alone: the counts have no room, and stand in the table."""
+    for (row, column), value in np.ndenumerate(share):
+        missing = np.isnan(value)
+        text, ink = (words.MISSING, color("muted")) if missing else (words.percent(value), _readable(value))
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=7)
 
 
 def _cividis() -> mpl.colors.Colormap:
@@ -122,10 +202,10 @@ def _slanted(down: list[Any], across: list[Any]) -> bool:
     return any(len(label(words.value(v))) > room for v in across)
 
 
-def _name_cells(axis: Any, values: list[Any], name: str, slanted: bool = False) -> None:
-    """Tick labels; of many numbers only every few, so that they never touch."""
+def _name_cells(axis: Any, values: list[Any], name: str, slanted: bool = False, most: int = 0) -> None:
+    """Tick labels, at most so many; of many numbers only every few, so that they never touch."""
     down = axis.axis_name == "y"
-    stride = max(1, int(np.ceil(len(values) / (60 if down else 24))))
+    stride = max(1, int(np.ceil(len(values) / (most or (60 if down else 24)))))
     places = range(0, len(values), stride)
     texts = [label(words.value(values[k])) for k in places]
     slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}

@@ -355,6 +355,16 @@ def log_axis(axis: Any, low: float, high: float, at: float | None = None) -> Non
     axis.set_minor_locator(ticker.NullLocator())
 
 
+def step_axis(axes: Axes, last: float) -> None:
+    """Steps from 0 to the last, logarithmic from 1 on: what happens first happens fast."""
+    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+    axes.set_xlim(-0.04, last * 1.1)
+    stride = max(1, math.ceil(math.log10(max(last, 1)) / 5))
+    ticks = [0, *(10**k for k in range(0, math.floor(math.log10(max(last, 1)) + 1e-9) + 1, stride))]
+    axes.set_xticks(ticks, [tick_text(x) for x in ticks])
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+
+
 def rate_scale(axis: Any, rates: pd.Series) -> None:
     """A learning-rate axis: logarithmic around the rates tried; a single one gets the only tick."""
     log_axis(axis, *padded(rates), at=float(rates.iloc[0]) if rates.nunique() == 1 else None)

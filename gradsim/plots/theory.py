@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from gradsim.analysis import words
 from gradsim.errors import UsageError
-from gradsim.plots.lines import FLOW_SPAN
+from gradsim.plots.flow import FLOW_SPAN
 from gradsim.plots.style import (
     HUES,
     PANELS,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gradsim.analysis import words
+from gradsim.analysis.verdict import Facts
 from gradsim.report.tables import Table
 
 
@@ -36,3 +38,9 @@ class Section:
     exhibits: list[Exhibit] = field(default_factory=list)
     tables: list[tuple[str, Table]] = field(default_factory=list)
     absent: str = ""
+
+
+def pooled(facts: Facts, by: Sequence[str]) -> str:
+    """ "Pooled over learning rate and seed." for what a comparison by `by` leaves out."""
+    rest = [words.axis_name(axis) for axis in facts.axes if axis not in by]
+    return f"Pooled over {words.join(rest)}." if rest else ""

@@ -5,7 +5,6 @@ A section whose comparison a campaign does not offer says so in a sentence inste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,18 +15,12 @@ from gradsim.analysis import words
 from gradsim.analysis.axes import setting_axes
 from gradsim.analysis.settings import SCORES, score_column
 from gradsim.analysis.verdict import Facts
-from gradsim.report.layout import Exhibit, Section
-from gradsim.report.tables import Table, hopeless_table, settings_table, table
+from gradsim.report.examples import Examples, activations_section
+from gradsim.report.failures import failures_section
+from gradsim.report.layers import dead_section, flow_section, saturation_section, scale_section
+from gradsim.report.layout import Exhibit, Section, pooled
+from gradsim.report.tables import Table, hopeless_table, settings_table
 from gradsim.report.theory import theory_section
-
-CELLS = 24
-"""Combinations of the two main axes up to which a chart gives each a row."""
-
-
-def pooled(facts: Facts, by: Sequence[str]) -> str:
-    """ "Pooled over learning rate and seed." for what a comparison by `by` leaves out."""
-    rest = [words.axis_name(axis) for axis in facts.axes if axis not in by]
-    return f"Pooled over {words.join(rest)}." if rest else ""
 
 
 def convergence_exhibit(facts: Facts, limit: int | None = None) -> Exhibit:
@@ -70,18 +63,21 @@ def best_table(facts: Facts, limit: int, brief: bool = False) -> Table:
 
 def sections(results: Any, facts: Facts) -> list[Section]:
     """All sections after the first screen, in reading order."""
-    found = [_convergence(facts), _learning_rate(facts)]
+    examples = Examples.of(results, facts)
+    found = [_convergence(facts), _time_to_target(facts), _learning_rate(facts)]
     if "layers" in results.stored:
-        found += [_saturation(facts), _dead(facts), _flow(facts), theory_section(results, facts)]
+        found += [saturation_section(facts), activations_section(examples), dead_section(facts), flow_section(facts)]
+        found += [theory_section(results, facts), scale_section(facts)]
     else:
         found.append(Section("layers", "Layers", absent=_NOT_KEPT.format("statistics of layers", results.stored[-1])))
+        found.append(activations_section(examples))
     if "curves" in results.stored:
         found.append(_curves(facts, results.curves))
         if "sharpness" in results.curves:
             found.append(_sharpness(facts, results.curves))
     else:
         found.append(Section("loss-curves", "Loss curves", absent=_NOT_KEPT.format("curves", results.stored[-1])))
-    return [*found, _failures(facts)]
+    return [*found, failures_section(results, facts, examples)]
 
 
 _NOT_KEPT = 'The campaign keeps no {} (store = "{}"); campaign.replay(run_id) shows those of a run.'
@@ -92,6 +88,7 @@ def _convergence(facts: Facts) -> Section:
     by = analysis.comparison_axes(facts.runs, facts.axes, rates=True)[:2]
     if len(by) == 2 and max(facts.runs[axis].nunique() for axis in by) > plots.ROWS:
         exhibits.append(convergence_exhibit(facts, limit=80))
+    exhibits += _convergence_by_third(facts)
     frame = facts.effects
     if len(frame):
         spread = frame.groupby("axis", sort=False)["rate"].agg(lambda rate: rate.max() - rate.min())
@@ -123,6 +120,89 @@ def _convergence(facts: Facts) -> Section:
         lost = hopeless_table(facts.hopeless, 20)
         tables.append(("Without a single run that converged, in as few words as possible", lost))
     return Section("convergence", "Convergence", intro, exhibits, tables)
+
+
+def _convergence_by_third(facts: Facts) -> list[Exhibit]:
+    """The heat map again, once for each value of the next axis, where three vary."""
+    by = analysis.comparison_axes(facts.runs, facts.axes, rates=True)[:3]
+    if len(by) < 3:
+        return []
+    frame = analysis.convergence_rate(facts.runs, by)
+    name = words.axis_name(by[2])
+    best = frame.loc[frame.groupby(by[2], sort=False, dropna=False, observed=True)["low"].idxmax()]
+    trained = best[best["converged"] > 0]
+    finding = f"At no {name} did any combination converge."
+    if len(trained):
+        top, most = trained.loc[trained["low"].idxmax()], trained.groupby(by[:2], sort=False, observed=True).size()
+        finding = f"Best of all is {words.setting(top, by)}: {words.rate(top['converged'], top['n'])} converged."
+        if len(best) > 1:
+            finding += f" {words.plural(len(most), 'combination')} of {words.join(map(words.axis_name, by[:2]))} "
+            finding += f"{'leads' if len(most) == 1 else 'lead'} at one {name} or another"
+            finding += (
+                f"; at {len(best) - len(trained)} of {len(best)} none converged." if len(trained) < len(best) else "."
+            )
+    return [
+        Exhibit(
+            "convergence_panels",
+            finding,
+            f"A panel for each {name}: share of runs that converged with each "
+            f"{words.join(map(words.axis_name, by[:2]))}. {pooled(facts, by)}",
+            frame,
+            lambda **look: plots.convergence_panels(frame, **look),
+            ("rate", "low", "high"),
+            by,
+        )
+    ]
+
+
+def _time_to_target(facts: Facts) -> Section:
+    name, title = "time-to-target", "Time to target"
+    if not facts.converged:
+        return Section(name, title, absent="No run reached its target, so there is no time to compare.")
+    if len(facts.runs) == 1:
+        return Section(name, title, absent="There is one run, so there is no time to compare.")
+    by, rate = facts.main, facts.rate
+    runs = analysis.at_best_rate(facts.runs, by, rate) if rate else facts.runs
+    times, shares = analysis.time_to_target(runs, by), analysis.converged_by_step(runs, by)
+    where = f"Each at the {words.axis_name(rate)} where it converges most often. " if rate else ""
+    rest = [words.axis_name(axis) for axis in facts.axes if axis not in by and axis != rate]
+    where += f"Pooled over {words.join(rest)}." if rest else ""
+    often = times[times["rate"].ge(0.5)]
+    best = (
+        (often if len(often) else times).sort_values(["steps", "rate"], ascending=[True, False], kind="stable").iloc[0]
+    )
+    found = f"Fastest is {words.setting(best, by)}: " if len(times) > 1 else ""
+    found += f"a median of {words.number(best['steps'])} steps"
+    if best["converged"] > 1:
+        found += f" (95% interval {words.span(best['steps_low'], best['steps_high'])})"
+    found += f", {words.count(best['converged'])} of {words.count(best['n'])} converged."
+    half = shares[shares["share"].ge(0.5)].groupby(by, sort=False, observed=True).ngroups if by else int(len(often) > 0)
+    lines = words.plural(len(times), "line")
+    crossed = f"{words.count(half)} of {lines} {'crosses' if half == 1 else 'cross'} one half, the median of all runs."
+    exhibits = [
+        Exhibit(
+            "time_to_target",
+            found[0].upper() + found[1:],
+            "Medians are of runs that converged; how many of all did stands beside, for a choice that fails often can "
+            f"look fast. {where}",
+            times,
+            lambda **look: plots.time_to_target(times, **look),
+            ("rate",),
+            by,
+        ),
+        Exhibit(
+            "converged_by_step",
+            crossed,
+            "No run is left out: those that never reach the target keep a line from rising, and it ends at their "
+            f"convergence rate. Shaded: 95% Wilson intervals where it is neither 0 nor all. {where}",
+            shares,
+            lambda **look: plots.converged_by_step(shares, **look),
+            ("share", "low", "high"),
+            by,
+        ),
+    ]
+    intro = "The first step at which the loss of an epoch back, or the training loss at a checkpoint, is at the target."
+    return Section(name, title, intro, exhibits)
 
 
 def _learning_rate(facts: Facts) -> Section:
@@ -173,104 +253,14 @@ def _learning_rate(facts: Facts) -> Section:
     return Section("learning-rate", "Learning rate", exhibits=exhibits)
 
 
-def _hidden(facts: Facts) -> bool:
-    return bool(facts.runs["depth"].gt(0).any())
-
-
-_LINEAR = "The networks have no hidden layer, so there is nothing to measure here."
-
-
-def _saturation(facts: Facts) -> Section:
-    section = Section("saturation", "Saturation", _SATURATION_INTRO)
-    if not _hidden(facts):
-        return Section("saturation", "Saturation", absent=_LINEAR)
-    by = analysis.layer_axes(facts.runs, facts.axes)
-    by = by if by[1:] and by[1] in ("depth", "hidden") else by[:1]
-    section.exhibits.append(_saturation_exhibit(facts, facts.runs, by, "saturation"))
-    runs = facts.runs[facts.runs["activation"].astype(str).isin(facts.two_sided)]
-    if facts.main[:2] == ["activation", "initializer"] and len(runs):
-        section.exhibits.append(_saturation_exhibit(facts, runs, facts.main, "saturation_by_initializer"))
-    return section
-
-
-_SATURATION_INTRO = (
-    "A pre-activation is saturated where the slope is under a tenth of the activation's largest; low and high "
-    "are its two sides. Rectifiers are flat for every negative input, so about half of theirs count as low: "
-    "that is how they work, not a fault."
-)
-
-
-def _saturation_exhibit(facts: Facts, runs: pd.DataFrame, by: Sequence[str], name: str) -> Exhibit:
-    frame = analysis.saturation(facts.layers, runs, by)
-    finding = "No hidden layer has a finite record."
-    if len(frame):
-        row = frame.loc[frame[["low", "high"]].min(axis=1).idxmax()]
-        what = f"{words.setting(row, by)}: " if by else ""
-        finding = f"Most saturated on both sides is {what}layer {int(row['layer'])} at step "
-        finding += f"{words.count(row['step'])}, "
-        finding += f"{words.percent(row['low'])} low and {words.percent(row['high'])} high."
-    which = " Only activations that flatten on both sides." if name != "saturation" else ""
-    caption = f"Mean over runs still finite; layers upward, checkpoints rightward.{which} {pooled(facts, by)}"
-    return Exhibit(name, finding, caption, frame, lambda **look: plots.saturation(frame, **look), ("low", "high"), by)
-
-
-def _dead(facts: Facts) -> Section:
-    intro = "A unit is dead when no sample of the probe set gives it a slope: nothing can move its weights."
-    if not _hidden(facts):
-        return Section("dead-units", "Dead units", absent=_LINEAR)
-    rate = facts.rate or "learning_rate"
-    by = facts.main
-    if not facts.rate and facts.runs["learning_rate"].isna().all():
-        return Section("dead-units", "Dead units", intro, absent="Learning rates differ by layer and none is an axis.")
-    frame = analysis.dead_units(facts.layers, facts.runs, by, rate)
-    finding = "No run has a finite record at its end."
-    if len(frame):
-        row = frame.loc[frame["mean"].idxmax()]
-        finding = f"Most dead units: {words.setting(row, [*by, rate])}, {words.percent(row['mean'])} "
-        finding += f"(95% interval {words.span(row['low'], row['high'], words.percent)})."
-        if row["mean"] == 0:
-            finding = "No hidden unit is dead at the end of any run with a finite record."
-    caption = "Mean share of dead hidden units at the last checkpoint, over runs still finite, with bootstrap "
-    caption += f"95% intervals. {pooled(facts, [*by, rate])}"
-    exhibit = Exhibit(
-        "dead_units",
-        finding,
-        caption,
-        frame,
-        lambda **look: plots.dead_units(frame, **look),
-        ("mean", "low", "high", "median"),
-        [*by, rate],
-    )
-    return Section("dead-units", "Dead units", intro, [exhibit])
-
-
-def _flow(facts: Facts) -> Section:
-    by = analysis.layer_axes(facts.runs, facts.axes)
-    frame = analysis.gradient_flow(facts.layers, facts.runs, by)
-    ratio = analysis.delta_ratio(facts.layers, facts.runs)
-    finding = "The error signal was measured in the output layer alone."
-    if ratio.notna().any():
-        low, high = ratio.quantile([0.05, 0.95])
-        finding = "At step 0 the error signal at the first layer is between "
-        finding += f"{words.number(low)} and {words.number(high)} times that at the output layer in 90% of the runs."
-        if low == high:
-            times = words.number(low)
-            finding = f"At step 0 the error signal at the first layer is {times} times that at the output layer."
-    caption = "delta_rms is the root mean square of dLoss/dz over probe samples and units; the last layer is the "
-    caption += f"linear output. Runs that are no longer finite drop out of the end. {pooled(facts, by)}"
-    intro = "How much of the error reaches the early layers. A line that falls toward layer 0 means vanishing, "
-    intro += "one that rises means exploding gradients."
-    exhibit = Exhibit(
-        "gradient_flow", finding, caption, frame, lambda **look: plots.gradient_flow(frame, **look), (), by
-    )
-    return Section("gradient-flow", "Gradient flow", intro, [exhibit])
-
-
 def _curves(facts: Facts, curves: pd.DataFrame) -> Section:
     by, rate = facts.main, facts.rate
     runs = analysis.at_best_rate(facts.runs, by, rate) if rate else facts.runs
     frame = analysis.loss_curves(curves, runs, by)
     last = frame[frame["step"].eq(frame["step"].max())] if len(frame) else frame
+    if not np.isfinite(frame["median"]).any():
+        absent = "More than half of the runs of every line had diverged before the first record of their loss."
+        return Section("loss-curves", "Loss curves", absent=absent)
     finding = "No line keeps a finite median loss to its end."
     if len(last) and np.isfinite(last["median"]).any():
         row = last.loc[last["median"].idxmin()]
@@ -309,44 +299,3 @@ def _sharpness(facts: Facts, curves: pd.DataFrame) -> Section:
     keys = [*([rate] if rate else []), *by]
     exhibit = Exhibit("sharpness", finding, caption, frame, lambda **look: plots.sharpness(frame, **look), (), keys)
     return Section("sharpness", "Sharpness", exhibits=[exhibit])
-
-
-def _failures(facts: Facts) -> Section:
-    by = facts.main
-    if len(facts.runs[by].drop_duplicates() if by else ()) > CELLS:
-        # Too many combinations for a row each: the axis with the fewest values tells most in one look.
-        by = [min(by, key=lambda axis: facts.runs[axis].nunique())]
-    frame = analysis.fate_counts(facts.runs, by)
-    diagnoses = facts.diagnoses
-    failed = len(facts.runs) - facts.converged
-    finding = "Every run converged."
-    if failed:
-        top = diagnoses.iloc[0]
-        finding = f"The most frequent diagnosis is {top['diagnosis']}: {words.percent(top['share'])} of the "
-        finding += f"{words.plural(failed, 'run')} that did not converge."
-    caption = f"Converged, or the first diagnosis that holds; most often converging on top. {pooled(facts, by)}"
-    exhibit = Exhibit(
-        "fates",
-        finding,
-        caption,
-        frame,
-        lambda **look: plots.fates(frame, limit=CELLS, **look),
-        ("share",),
-        by,
-    )
-    tables = []
-    if failed:
-        shown = diagnoses.assign(meaning=[MEANINGS.get(kind, "") for kind in diagnoses["diagnosis"]])
-        tables.append(("Diagnoses, each with a typical run", table(shown, ("share",), "diagnoses.csv")))
-    return Section("why-runs-failed", "Why runs failed", "", [exhibit], tables)
-
-
-MEANINGS = {
-    "exploding": "the loss is no longer finite, or the error signal grows a millionfold from last to first layer",
-    "dead": "a hidden layer in which every unit is dead",
-    "symmetric": "the units of some layer are all alike: nothing ever told them apart",
-    "saturated": "over 90% of a hidden layer is saturated",
-    "vanishing": "the first layer gets less than a millionth of the last layer's error signal",
-    "slow": "the loss was still falling at the end",
-    "unexplained": "none of the other signs",
-}

@@ -42,10 +42,13 @@ HEADERS = {
     "example": "example run",
     "what": "setting",
     "steps": "median steps to target",
+    "steps_low": "interval from",
+    "steps_high": "to",
+    "count": "pairs",
     "score": "median test score",
     "diagnosis": "diagnosis",
 }
-_COUNTS = {"n", "converged", "diverged", "tried", "gaps", "diagnosed"}
+_COUNTS = {"n", "count", "converged", "diverged", "tried", "gaps", "diagnosed"}
 
 
 @dataclass(frozen=True)
