@@ -112,7 +112,7 @@ def figure(exhibit: Exhibit, folder: Path, formats: Sequence[str] = ()) -> dict[
     light.set_dpi(PRINT_DPI)
     light.canvas.draw()
     printed = _pixels(light)
-    printed.save(folder / f"{exhibit.name}.png", "PNG", dpi=(PRINT_DPI, PRINT_DPI), compress_level=6)
+    printed.save(folder / f"{exhibit.name}.png", "PNG", dpi=(PRINT_DPI, PRINT_DPI), compress_level=4)
     for kind in formats:
         save_figure(light, folder / f"{exhibit.name}.{kind}")
     light.set_dpi(SCREEN_DPI)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from gradsim.activations import ACTIVATIONS
 from gradsim.analysis.intervals import bootstrap_interval
@@ -93,7 +94,8 @@ def _statistics(campaign: Campaign, settings: RunFields) -> pd.DataFrame:
     places = spaced(samples)
     X = cohort.data.X_train[places].astype(settings.dtype).astype(float)
     deltas = _deltas(cohort, settings, places)
-    frame = layer_statistics(_layers(cohort, settings), Incoming.from_data(X), deltas, settings.dtype, samples)
+    with threadpool_limits(1, user_api="blas"):  # matrices of 256 rows: several threads only wait for each other
+        frame = layer_statistics(_layers(cohort, settings), Incoming.from_data(X), deltas, settings.dtype, samples)
     # Deltas are divided by the size of the probe set; gradients are their sums, whatever that size.
     frame["delta_rms"] *= len(places) / samples
     return frame
