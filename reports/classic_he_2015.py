@@ -9,13 +9,14 @@ from gradsim.analysis import bootstrap_interval, convergence_rate, words
 from gradsim.plots.style import dress, new_figure, pens
 
 STARTS = {"kaiming_normal": "He", "xavier_normal": "Xavier"}
+FRESH = 100  # seeds that no run saw from which the number of seeds was chosen
 SHALLOW, DEEP, WIDTH = 22, 30, 32
 
 
 def measure(bench):
     shared = {"dataset": "iris", "width": WIDTH, "batch_size": 16, "activation": "relu"}
     steps = bench.pick(2000, 1500)
-    grid = {"initializer": list(STARTS), "depth": [SHALLOW, DEEP], "seed": range(bench.pick(48, 8))}
+    grid = {"initializer": list(STARTS), "depth": [SHALLOW, DEEP], "seed": range(FRESH, FRESH + bench.pick(48, 8))}
     sgd = bench.run(
         "momentum",
         **shared,
@@ -81,14 +82,17 @@ def decide(measured):
     he, xavier = ({d: table.loc[("SGD", n, d)] for d in (SHALLOW, DEEP)} for n in STARTS)
     fall = {n: typical(measured["falls"].loc[measured["falls"]["initializer"].eq(n), "back"]) for n in STARTS}
     adam = table.loc[("Adam", "xavier_normal", DEEP)]
+    loss = measured["curves"].query("initializer == 'xavier_normal' and depth == @DEEP").sort_values("step")["loss"]
+    begun, ended = float(loss.iloc[0]), float(loss.iloc[-1])
     trains = he[DEEP]["low"] > 0.5
     stalls = xavier[DEEP]["high"] < 0.5
     text = (
         f"Of {DEEP} layers {words.percent(he[DEEP]['rate'])} of the networks reach the target from He's start and "
         f"{words.percent(xavier[DEEP]['rate'])} from Xavier's, each at its best rate of SGD with momentum; of "
         f"{SHALLOW} layers {words.percent(he[SHALLOW]['rate'])} and {words.percent(xavier[SHALLOW]['rate'])}. "
-        f"Gradients are multiplied by {words.number(fall['xavier_normal'][0])} a layer under Xavier's start (theory: "
-        f"0.707) and by {words.number(fall['kaiming_normal'][0])} under He's. With Adam, which rescales gradients, "
+        f"Xavier's median loss of {DEEP} layers goes from {words.number(begun)} to {words.number(ended)}. Gradients "
+        f"are multiplied by {words.number(fall['xavier_normal'][0])} a layer under Xavier's start (theory: 0.707) "
+        f"and by {words.number(fall['kaiming_normal'][0])} under He's. With Adam, which rescales gradients, "
         f"{words.percent(adam['rate'])} of Xavier's networks of {DEEP} layers arrive too."
     )
     numbers = (
@@ -103,10 +107,11 @@ def decide(measured):
     beside = (
         Beside(
             f"{DEEP} layers",
-            f"He {words.percent(he[DEEP]['rate'])}, Xavier {words.percent(xavier[DEEP]['rate'])}",
-            "He converges, Xavier stalls",
+            f"He {words.percent(he[DEEP]['rate'])}, Xavier {words.percent(xavier[DEEP]['rate'])}, its median loss to "
+            f"{words.percent(ended / begun)} of the first",
+            "He converges, Xavier stalls completely",
             "figure 3",
-            bool(trains and stalls),
+            bool(trains and stalls and ended > 0.9 * begun),
         ),
         Beside(
             f"{SHALLOW} layers",
@@ -124,9 +129,7 @@ def decide(measured):
             bool(abs(fall["xavier_normal"][0] - 0.5**0.5) < 0.05),
         ),
     )
-    if not trains or xavier[DEEP]["rate"] >= he[DEEP]["rate"]:
-        return Verdict("does not hold", text, numbers=numbers, beside=beside)
-    if not stalls:
+    if not (trains and stalls):
         return Verdict("does not hold", text, numbers=numbers, beside=beside)
     if adam["low"] > 0.5:
         return Verdict("holds only when", text, "steps are proportional to gradients, as SGD's are", numbers, beside)
