@@ -34,6 +34,8 @@ LOOKS = 3  # checkpoints whose cost is told from that of steps
 # Groups that are timed, and stretches of neighbors that runs are taken from. Runs whose rows are timed and measured. A
 # shard's arrays beside what is made of them: copies by run, tables, files.
 FEW, STRETCHES, ROWS, COPIES = 4, 4, 4096, 3.0
+# What is looked at when a campaign ends: bytes of a run's row and what is made of it, and of a table by its file's.
+RUN_BYTES, UNPACKED = 650, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +107,7 @@ def estimate(campaign: Campaign, threads: int | None = None) -> Estimate:
         flops=sum(plan.costs[n].run_flops * count for n, count in runs.items()),
         threads=threads,
         seconds=seconds,
-        memory_bytes=int(_resident() + threads * COPIES * largest),
+        memory_bytes=int(_resident() + max(threads * COPIES * largest, plan.size * RUN_BYTES + disk * UNPACKED)),
         disk_bytes=int(disk),
     )
 
@@ -137,9 +139,10 @@ class _Trying:
         self.campaign, self.shards, self.threads, self.seconds = campaign, shards, threads, seconds
         self.cohort = cohort_of(campaign, campaign.plan.cohort_cells[number])
         self.lanes = LANES[self.cohort.task.dtype]
+        self.groups = FEW if campaign.plan.costs[number].group_seconds < SECONDS / 10 else 1
 
     def trial(self) -> _Trial:
-        positions = _stretches(self.shards, FEW * self.lanes)
+        positions = _stretches(self.shards, self.groups * self.lanes)
         started = time.process_time()
         few = networks_of(self.campaign.plan, self.cohort, positions)
         drawn = (time.process_time() - started) / len(positions)
@@ -152,42 +155,49 @@ class _Trying:
         return _Trial(group_seconds, *_rows(self.campaign, self.cohort, records, many))
 
     def _group_seconds(self, few: Networks) -> float:
-        """Processor seconds of training a group on a thread, with every thread at work."""
+        """Processor seconds of training a group on a thread, with every thread at work: what begins and ends it once,
+        steps, and checkpoints between."""
         most, groups = len(self.cohort.task.batches), len(few.weights)
-        steps = min(most, LOOKS + 1)
-        self._timed(few, steps, False)  # compiles, or loads what was compiled
-        while True:
-            seconds = self._timed(few, steps, False)
-            if steps == most or seconds > LEAST:
-                break
-            steps = min(most, max(2 * steps, round(steps * LEAST / seconds)))
-        # What was timed first was timed on a processor that had been idle.
-        times: list[list[float]] = [[], []]
-        started = time.perf_counter()
-        while not times[1] or time.perf_counter() - started < self.seconds / 2:
-            for dense in (False, True) if most > LOOKS else (False, False):
-                times[dense].append(self._timed(few, steps, dense))
-            times[1] = times[1] or [0.0]
-        late = [statistics.median(t[len(t) // 3 :]) for t in times]
+        short = min(most, LOOKS + 1)
+        kinds = [self._beginnings(few, short, False)]
+        self._timed(few, kinds[0])  # compiles, or loads what was compiled
+        least = self._timed(few, kinds[0])
         if most <= LOOKS:
-            return late[0] / groups
-        look = max(late[1] - late[0], 0.0) / LOOKS
-        step = max(late[0] - 2 * look, 0.0) / steps
-        looks = len(self.cohort.task.checkpoints) * (look / groups + _sharpening(self.cohort, few))
-        return most * step / groups + looks
+            return least / groups
+        steps = short
+        while steps < most:  # until steps take most of the time
+            steps = min(most, 3 * steps)
+            longer = self._beginnings(few, steps, False)
+            if self._timed(few, longer) > max(2.5 * least, LEAST):
+                break
+        kinds += [self._beginnings(few, short, True)] + ([longer] if steps > short else [])
+        times: list[list[float]] = [[] for _ in kinds]
+        started = time.perf_counter()
+        while len(times[0]) < 2 or time.perf_counter() - started < self.seconds / 2:
+            for kind, found in zip(kinds, times, strict=True):
+                found.append(self._timed(few, kind))
+        brief, looked, *long = (statistics.median(found) / groups for found in times)
+        look = max(looked - brief, 0.0) / LOOKS
+        step = max(long[0] - brief, 0.0) / (steps - short) if long else 0.0
+        checks = len(self.cohort.task.checkpoints)
+        return brief + (most - short) * step + max(checks - 2, 0) * look + checks * _sharpening(self.cohort, few)
 
-    def _timed(self, networks: Networks, steps: int, dense: bool) -> float:
-        """Processor seconds of some groups' first steps with every thread at work; recorded at both ends, or dense: at
-        LOOKS more. Not of the clock, so that a machine that is busy now is not taken for a slow one."""
+    def _beginnings(self, networks: Networks, steps: int, dense: bool) -> list[tuple]:
+        """What each thread runs, made once: memory that is new costs as much as training does."""
+        return [_beginning(self.cohort, networks, steps, dense) for _ in range(self.threads)]
+
+    def _timed(self, networks: Networks, beginnings: list[tuple]) -> float:
+        """Processor seconds of some groups' first steps with every thread at work. Not of the clock, so that a machine
+        that is busy now is not taken for a slow one."""
 
         def run(own: tuple) -> float:
+            own[1].weights[...] = networks.weights
             started = time.thread_time()
             own[0].run(*own[1:])
             return time.thread_time() - started
 
-        own = [_beginning(self.cohort, networks, steps, dense) for _ in range(self.threads)]
         with ThreadPoolExecutor(self.threads) as pool:
-            return statistics.median(pool.map(run, own))
+            return statistics.median(pool.map(run, beginnings))
 
     def _records(self, positions: np.ndarray, affordable: int) -> Records:
         """What runs leave that were trained to their end, as many groups of them as are affordable; where that is none,
