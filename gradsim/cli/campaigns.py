@@ -25,7 +25,9 @@ def run(
     dask: Dask = None,
     quiet: Quiet = False,
     no_report: NoReport = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it will cost, measured in a few seconds.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it will cost, measured in a few seconds.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a campaign, print what was found, write the report.
