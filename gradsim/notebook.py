@@ -114,14 +114,16 @@ def _values(values: Iterable[object]) -> str:
 def _short(value: object) -> str:
     """A setting in a few words."""
     if isinstance(value, tuple | list):
-        return "-".join(dict.fromkeys(_short(v) for v in value)) or "none"
+        parts = [_short(v) for v in value]
+        alike = len(parts) > 1 and len(set(parts)) == 1
+        return f"[{parts[0]}]x{len(parts)}" if alike else "-".join(parts) or "none"
     if isinstance(value, float | np.floating):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
         inside = ", ".join(f"{k}={_short(v)}" for k, v in value.items() if k != "name")
         return f"{value.get('name', '')}({inside})" if inside else str(value.get("name", ""))
     text = str(getattr(value, "label", value))
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= 80 else f"{text[:38]}...{text[-39:]}"  # a path is known by its end
 
 
 def _interval(ends: tuple[float, float]) -> str:

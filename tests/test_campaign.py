@@ -18,11 +18,16 @@ from gradsim.fields import completed
 from gradsim.lanes import exp
 
 
-@gs.activations.pointwise(r"z e^{-s z^2}", name="bump_of_the_tests", parameters={"s": 1.0})
-def bump(z, s):
-    """An activation of a user's own."""
-    e = exp(-s * z * z)
-    return z * e, e * (1 - 2 * s * z * z), -z * z * z * e
+@pytest.fixture(scope="module")
+def bump():
+    """The name of an activation of a user's own, there while this module is tested."""
+
+    @gs.activations.pointwise(r"z e^{-s z^2}", name="bump_of_the_tests", parameters={"s": 1.0})
+    def bump(z, s):
+        e = exp(-s * z * z)
+        return z * e, e * (1 - 2 * s * z * z), -z * z * z * e
+
+    return bump.name
 
 
 # --- fields ---------------------------------------------------------------------------------------
@@ -301,10 +306,10 @@ def test_what_exclude_leaves_out_need_not_fit(tmp_path):
 # --- a user's own activation ----------------------------------------------------------------------
 
 
-def test_a_user_s_activation_by_name_object_and_parameter():
-    by_name = small(activation="bump_of_the_tests(s=2)")
-    assert ids_of(by_name) == ids_of(small(activation=gs.activations.get("bump_of_the_tests", s=2)))
-    assert ids_of(by_name) == ids_of(small(activation="bump_of_the_tests", grid={"activation.s": [2.0]}))
+def test_a_user_s_activation_by_name_object_and_parameter(bump):
+    by_name = small(activation=f"{bump}(s=2)")
+    assert ids_of(by_name) == ids_of(small(activation=gs.activations.get(bump, s=2)))
+    assert ids_of(by_name) == ids_of(small(activation=bump, grid={"activation.s": [2.0]}))
     assert small(activation="relu").digest != by_name.digest
 
 
