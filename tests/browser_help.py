@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -14,9 +15,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from test_browser import CHROMIUM, OPTIONS
+import pytest
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+]
+MARKS = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="needs Chromium"),
+]
 SECONDS = 60
+EXPLORER = "document.body && document.body.dataset.ready === 'true'"
+LOADED = "document.readyState === 'complete'"
 # The protocol is spoken on descriptors 3 and 4 of the browser.
 _LAUNCH = "import os, sys; a, b = (os.dup(int(x)) for x in sys.argv[1:3]); os.dup2(a, 13); os.dup2(b, 14); "
 _LAUNCH += "os.dup2(13, 3); os.dup2(14, 4); os.execv(sys.argv[3], sys.argv[3:])"
@@ -36,14 +56,22 @@ class Tab:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
-    def open(self, page: Path, width: int = 1600, height: int = 1000, dark: bool = False, fragment: str = "") -> None:
-        """Open a file and wait until its script is done."""
+    def open(
+        self,
+        page: Path,
+        width: int = 1600,
+        height: int = 1000,
+        dark: bool = False,
+        fragment: str = "",
+        ready: str = EXPLORER,
+    ) -> None:
+        """Open a file and wait until it is `ready`, by default an explorer whose script is done."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self._call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
         self._call("Page.navigate", url=f"{page.absolute().as_uri()}{fragment}")
-        self.wait("document.body && document.body.dataset.ready === 'true'")
+        self.wait(ready)
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression, awaited."""
@@ -89,6 +117,15 @@ class Tab:
         found = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(found["data"]))
 
+    def scripts(self, run: bool) -> None:
+        """Whether scripts of pages run; `ask` works all the same."""
+        self._call("Emulation.setScriptExecutionDisabled", value=not run)
+
+    def printed(self, path: Path, width: float = 8.27, height: float = 11.69) -> None:
+        """The page as a PDF, as a person would print it; sizes in inches, by default A4."""
+        found = self._call("Page.printToPDF", paperWidth=width, paperHeight=height, preferCSSPageSize=True)
+        path.write_bytes(base64.b64decode(found["data"]))
+
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._count += 1
         message = {"id": self._count, "method": method, "params": parameters}
@@ -127,6 +164,12 @@ class Tab:
 
 
 _KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "Enter": 13, "Tab": 9}
+
+
+def chromium(page: Path, place: Path, *options: str) -> str:
+    """What Chromium prints for a page, with its options of the command line; `place` is for its profile."""
+    command = [CHROMIUM, *OPTIONS, f"--user-data-dir={place}/profile", *options, page.absolute().as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 @contextlib.contextmanager

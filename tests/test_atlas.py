@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from activation_help import OWN
-from test_browser import CHROMIUM, chromium
+from browser_help import CHROMIUM, chromium
 
 from gradsim.activations import ACTIVATIONS, get, pointwise
 from gradsim.lanes import cos, sin

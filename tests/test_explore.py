@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser_help import MARKS as OF_BROWSERS
+from browser_help import browser
 from cli_help import complaint
 from fake_results import DIGITS_AXES, VARIANTS, fake_results, variant
-from test_browser import pytestmark as of_browsers
 
 from gradsim.analysis.comparisons import fates
 from gradsim.analysis.words import percent
@@ -215,7 +216,7 @@ def test_the_command_makes_it_when_asked(cli, done, monkeypatch, tmp_path):
 
 
 def in_browser(test):
-    for mark in of_browsers:
+    for mark in OF_BROWSERS:
         test = mark(test)
     return test
 
@@ -223,8 +224,6 @@ def in_browser(test):
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory):
     """A browser's tab with the network off, for all tests of this module."""
-    from browser_help import browser
-
     with browser(tmp_path_factory.mktemp("browser")) as found:
         yield found
 

@@ -1,7 +1,8 @@
 """Who takes part in `peers.py`: one module each, imported only inside its own worker process.
 
-A module offers `build(task, problem) -> Contender` and `versions() -> dict`; the libraries it compares are
-imported there and nowhere else, so this package imports without them.
+A module offers `build(task, problem) -> Contender` and `versions() -> dict`; one too slow for all networks of a task
+also `share(task) -> int`, how many it trains. The libraries compared are imported there and nowhere else, so this
+package imports without them.
 """
 
 from __future__ import annotations
@@ -15,15 +16,34 @@ from typing import Protocol
 
 import numpy as np
 
-# "plain" is the form in which a library is usually used for this; the other tries every layout that we could think of.
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender's module, and what the estimate of a run's duration goes by: seconds until it is ready, how many
+    times gradsim's time it takes, seconds that a campaign's compilation takes it."""
+
+    module: str
+    setup: float
+    slower: float
+    compiling: float
+    cold: bool = False  # with an empty cache of compiled kernels; in campaigns only
+
+
+# "plain" is the form in which a library is usually used for this; "jax" and "torch" try every layout that we could
+# think of.
 CONTENDERS = {
-    "gradsim": "gradsim_lanes",
-    "jax-plain": "jax_plain",
-    "torch-plain": "torch_plain",
-    "jax": "jax_vmap",
-    "torch": "torch_bmm",
+    "gradsim": Entry("gradsim_lanes", 3, 1, 1),
+    "gradsim-cold": Entry("gradsim_lanes", 3, 1, 15, cold=True),
+    "jax-plain": Entry("jax_plain", 5, 7, 8),
+    "jax": Entry("jax_vmap", 20, 3, 10),
+    "torch-plain": Entry("torch_plain", 5, 6, 1),
+    "torch": Entry("torch_bmm", 15, 5, 1),
+    "torch-func": Entry("torch_func", 8, 15, 2),
+    "torch-compile": Entry("torch_compile", 30, 8, 60),
+    "numpy": Entry("numpy_matmul", 10, 10, 0),
+    "sklearn": Entry("sklearn_joblib", 6, 4, 0),
 }
-TRIAL_STEPS = 5
+TRIAL_STEPS = 4
 
 Weights = list[tuple[np.ndarray, np.ndarray]]
 
@@ -50,8 +70,16 @@ class Contender(Protocol):
     def train(self) -> float:
         """Train every network from its initial weights; seconds of the training alone."""
 
+    def once(self) -> float:
+        """In place of the two above, as a user runs it who does so once: from the problem's arrays to trained
+        weights in a layout known to be good, compilation included; seconds of all of it."""
+
     def network(self, index: int) -> Weights:
-        """The weights of one network after the last `train`, `[(W [fan_in, fan_out], b [fan_out]), ...]`."""
+        """The weights of one network after the last training, `[(W [fan_in, fan_out], b [fan_out]), ...]`."""
+
+
+class CannotTakePart(Exception):
+    """The library has not got what the task needs; the message says what."""
 
 
 def fastest(layouts: Iterable, seconds: Callable[[object], float], rounds: int = 2) -> tuple[object, dict]:
@@ -68,4 +96,4 @@ def fastest(layouts: Iterable, seconds: Callable[[object], float], rounds: int =
 
 def load(name: str) -> ModuleType:
     """The module of a contender; raises ImportError where its library is not installed."""
-    return importlib.import_module(f"{__name__}.{CONTENDERS[name]}")
+    return importlib.import_module(f"{__name__}.{CONTENDERS[name].module}")

@@ -33,6 +33,7 @@ class GradsimLanes:
             self.task.loss,
             self.problem.learning_rate[:networks],
             cores(),
+            **({} if self.task.optimizer == "sgd" else {"optimizer": self.task.optimizer}),
         )
         return seconds
 
@@ -46,6 +47,11 @@ class GradsimLanes:
 
     def train(self) -> float:
         return self._run(self.task.networks, self.task.steps)
+
+    def once(self) -> float:
+        start = time.perf_counter()
+        self.train()
+        return time.perf_counter() - start
 
     def network(self, index: int) -> Weights:
         return [(W[index], b[index]) for W, b in self.trained]

@@ -12,10 +12,11 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
-from . import Contender, load
-from .tasks import TASKS, Gate, make_problem
+from . import CannotTakePart, Contender, load
+from .tasks import ROWS, Task, make_problem
+from .twin import Gate
 
 
 class Worker:
@@ -26,23 +27,42 @@ class Worker:
         self.contender: Contender
         self.gate: Gate
 
-    def prepare(self, task: str, quick: bool) -> dict:
-        """Build the task, let the contender settle, and check its first result."""
-        chosen = TASKS[task].quick() if quick else TASKS[task]
+    def _build(self, task: Task) -> Task:
+        """Load a task, or the contender's share of it; the task as it is loaded."""
         module = load(self.name)
-        problem = make_problem(chosen)
-        self.gate = Gate(chosen, problem)
-        self.contender = module.build(chosen, problem)
+        task = replace(task, networks=module.share(task) if hasattr(module, "share") else task.networks)
+        problem = make_problem(task)
+        self.gate = Gate(task, problem)
+        self.contender = module.build(task, problem)
+        return task
+
+    def prepare(self, row: str, quick: bool) -> dict:
+        """Build the task, let the contender settle, and check its first result."""
+        task = self._build((ROWS[row].quick() if quick else ROWS[row]).tasks[0])
         start = time.perf_counter()
         setup = self.contender.prepare()
         seconds = time.perf_counter() - start
         error = self.gate.error(self.contender.network)
-        return {**asdict(setup), "prepare_seconds": seconds, "error": error, "versions": module.versions()}
+        ready = {"prepare_seconds": seconds, "error": error, "flops": task.flops}
+        return {**asdict(setup), **ready, "network_steps": task.networks * task.steps, **self._versions()}
 
     def train(self) -> dict:
         """One repeat: seconds of training, and the error against the twin."""
         seconds = self.contender.train()
         return {"seconds": seconds, "error": self.gate.error(self.contender.network)}
+
+    def campaign(self, row: str, quick: bool) -> dict:
+        """Every task of a campaign once, in a process that has compiled nothing yet; the worst error."""
+        seconds, worst, flops, steps = 0.0, 0.0, 0, 0
+        for task in (ROWS[row].quick() if quick else ROWS[row]).tasks:
+            task = self._build(task)
+            seconds += self.contender.once()
+            worst = max(worst, self.gate.error(self.contender.network))
+            flops, steps = flops + task.flops, steps + task.networks * task.steps
+        return {"seconds": seconds, "error": worst, "flops": flops, "network_steps": steps, **self._versions()}
+
+    def _versions(self) -> dict:
+        return {"versions": load(self.name).versions()}
 
     def peak(self) -> dict:
         """The machine's FMA peak in GFLOP/s, for the contender that can measure it."""
@@ -50,11 +70,13 @@ class Worker:
 
 
 def answer(worker: Worker, request: dict) -> dict:
-    """The reply to one request, with the CPU seconds it took and the most memory held so far; a failure is a
-    reply too, in one line, with the traceback on stderr."""
+    """The reply to one request, with the CPU seconds it took, its helpers' too, and the most memory held so far; a
+    failure is a reply too, in one line, with the traceback on stderr."""
     before = time.process_time()
     try:
         reply = getattr(worker, request.pop("do"))(**request)
+    except CannotTakePart as error:
+        return {"absent": str(error)}
     except ImportError as error:
         return {"failed": f"{type(error).__name__}: {error}"}
     except Exception as error:
@@ -62,7 +84,8 @@ def answer(worker: Worker, request: dict) -> dict:
         return {"failed": f"{type(error).__name__}: {str(error)[:200]}".split("\n", 1)[0]}
     unit = 1 if sys.platform == "darwin" else 1024
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {**reply, "cpu_seconds": time.process_time() - before, "peak_bytes": held}
+    spent = time.process_time() - before + getattr(getattr(worker, "contender", None), "helper_seconds", 0.0)
+    return {**reply, "cpu_seconds": spent, "peak_bytes": held}
 
 
 def main() -> None:
