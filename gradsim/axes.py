@@ -21,8 +21,8 @@ from gradsim.fields import LOSS_AUTO, MAX_LAYERS, RunFields, kind_of, read_value
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
 
-# A run takes some 50 bytes of the plan; 50 million still fit beside the work itself.
-MAX_RUNS = 50_000_000
+# Of all runs, and of those that rules of `exclude` choose from, which are marked one by one.
+MAX_RUNS, MAX_RUNS_CHOSEN = 10**12, 50_000_000
 MAX_AXES = 32
 MAX_SPACED = 1_000_000
 GENERATORS = ("geomspace", "linspace", "range")
@@ -234,6 +234,8 @@ def kept_runs(campaign: Campaign, axes: list[Axis]) -> np.ndarray | None:
     if not campaign.exclude:
         return None
     shape = [len(axis) for axis in axes]
+    if math.prod(shape) > MAX_RUNS_CHOSEN:
+        raise UsageError(f"exclude: chooses from {math.prod(shape):,} runs; at most {MAX_RUNS_CHOSEN:,} are allowed")
     dropped = np.zeros(shape, bool)
     for rule in campaign.exclude:
         if not rule:

@@ -190,7 +190,7 @@ def _tasks(plan: Plan, todo: Sequence[Shard]) -> Iterator[list[Shard]]:
     for shard in todo:
         cost = plan.costs[shard.cohort]
         piece.append(shard)
-        seconds += cost.group_seconds * -(-len(shard.positions) // cost.lanes)
+        seconds += cost.group_seconds * -(-len(shard) // cost.lanes)
         if seconds >= TASK_SECONDS:
             yield piece
             piece, seconds = [], 0.0

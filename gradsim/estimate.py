@@ -81,10 +81,8 @@ def estimate(campaign: Campaign, threads: int | None = None) -> Estimate:
     shards: dict[int, list[Shard]] = {}
     for shard in plan.shards:
         shards.setdefault(shard.cohort, []).append(shard)
-    runs = {number: sum(len(s.positions) for s in mine) for number, mine in shards.items()}
-    groups = {
-        number: sum(-(-len(s.positions) // plan.costs[number].lanes) for s in mine) for number, mine in shards.items()
-    }
+    runs = {number: sum(len(s) for s in mine) for number, mine in shards.items()}
+    groups = {number: sum(-(-len(s) // plan.costs[number].lanes) for s in mine) for number, mine in shards.items()}
     nominal = {number: plan.costs[number].group_seconds for number in shards}
     costly = sorted(shards, key=lambda number: -groups[number] * nominal[number])[:TRIED]
     trials = {n: _Trying(campaign, n, shards[n], threads, SECONDS / len(costly)).trial() for n in costly}
@@ -98,7 +96,7 @@ def estimate(campaign: Campaign, threads: int | None = None) -> Estimate:
         group_seconds = trial.group_seconds if number in trials else slower * nominal[number]
         seconds += (groups[number] * group_seconds + runs[number] * trial.row_seconds) / at_once
         disk += runs[number] * trial.row_bytes + len(shards[number]) * trial.shard_bytes
-    largest = max(plan.costs[n].group_bytes * -(-len(shards[n][0].positions) // plan.costs[n].lanes) for n in shards)
+    largest = max(plan.costs[n].group_bytes * -(-len(shards[n][0]) // plan.costs[n].lanes) for n in shards)
     return Estimate(
         runs=plan.size,
         cohorts=len(shards),
@@ -126,10 +124,10 @@ def _resident() -> int:
 def _stretches(shards: Sequence[Shard], count: int) -> np.ndarray:
     """Positions from all over a cohort's runs, at most `count`, in stretches of neighbors: these are alike, and files
     of them small, but far ones are not."""
-    everyone = np.concatenate([shard.positions for shard in shards])
-    length = max(1, min(count, len(everyone)) // STRETCHES)
-    starts = np.linspace(0, len(everyone) - length, min(STRETCHES, len(everyone))).astype(np.int64)
-    return everyone[np.unique(starts[:, None] + np.arange(length))][:count]
+    everyone = shards[-1].stop
+    length = max(1, min(count, everyone) // STRETCHES)
+    starts = np.linspace(0, everyone - length, min(STRETCHES, everyone)).astype(np.int64)
+    return shards[0].positions_of(np.unique(starts[:, None] + np.arange(length)))[:count]
 
 
 class _Trying:
@@ -149,7 +147,7 @@ class _Trying:
         group_seconds = self._group_seconds(few)
         # Initializers that work on whole matrices take their time, and so do long runs.
         most = int(self.seconds / max(drawn, 1e-6))
-        count = max(len(positions), min(ROWS, most, len(self.shards[0].positions)))
+        count = max(len(positions), min(ROWS, most, len(self.shards[0])))
         many = _stretches(self.shards, count)
         records = self._records(many, int(self.seconds / 2 / group_seconds))
         return _Trial(group_seconds, *_rows(self.campaign, self.cohort, records, many))
@@ -250,7 +248,7 @@ def _rows(campaign: Campaign, cohort: Cohort, records: Records, positions: np.nd
 
 def _written(campaign: Campaign, cohort: Cohort, beginning: Records, positions: np.ndarray) -> tuple[float, int]:
     """Processor seconds of preparing, judging and writing some runs, and bytes of their files."""
-    some = Shard(0, 0, positions)
+    some = Shard(0, 0, 0, len(positions), 1, positions)
     started = time.process_time()
     groups = len(networks_of(campaign.plan, cohort, positions).weights)
     seconds = time.process_time() - started

@@ -1,6 +1,6 @@
 """From a campaign to its runs: cohorts that can share groups, and shards of about a second of work.
 
-Runs are numbered by the product of the axes and never held as objects: a run is its codes, one value index an axis.
+Runs are numbered by the product of the axes and never listed: a run is its codes, one value index an axis.
 Axes that are plain numbers of a lane (seeds, learning rates, parameters) are looked up by array; the others span
 *cells*, combinations that are resolved one by one. Cells whose networks can sit side by side in a group (same shape,
 data, activations, optimizer, batch, steps, precision) form a *cohort*, and a *shard* is some groups of a cohort: the
@@ -36,16 +36,38 @@ SHARD_SECONDS = 1.0
 SHARD_BYTES = 64_000_000
 MAX_GROUPS = 2048
 MAX_CELLS = 200_000
+# What is held of a plan is some 20 bytes a block of runs (see Shard); 50 million still fit beside the work itself.
+MAX_BLOCKS = 50_000_000
 _PIECE = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Some runs of a cohort, by their positions in the plan."""
+    """Some runs of a cohort: those from `start` to `stop` in the order of the plan.
+
+    Runs are not listed. Neighbors in the plan that differ only in axes of lanes are a block of `block` runs; `blocks`
+    are the numbers of the cohort's, the same array in all of its shards.
+    """
 
     cohort: int
     index: int
-    positions: np.ndarray
+    start: int
+    stop: int
+    block: int
+    blocks: np.ndarray
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def positions(self) -> np.ndarray:
+        """int64 [len(self)]: the runs' positions in the plan, ascending."""
+        return self.positions_of(np.arange(self.start, self.stop))
+
+    def positions_of(self, places: np.ndarray) -> np.ndarray:
+        """Positions in the plan of the runs at these places among the cohort's."""
+        number, place = np.divmod(places, self.block)
+        return self.blocks[number] * self.block + place
 
     @property
     def name(self) -> str:
@@ -74,6 +96,12 @@ class Plan:
             raise UsageError(
                 f"grid: {math.prod(self._cell_shape):,} combinations of settings other than seeds, learning rates and "
                 f"activations' parameters; at most {MAX_CELLS:,} are allowed"
+            )
+        if self.size // self._block > MAX_BLOCKS:
+            last = self.axes[max(self.cell_axes)].names[0]
+            raise UsageError(
+                f"grid: {self.size:,} runs of which at most {self._block:,} neighbors can share a group; give {last} "
+                "before seeds, learning rates and activations' parameters"
             )
         for cell in self.used_cells:
             check_settings(campaign, self.cells[cell])
@@ -168,10 +196,10 @@ class Plan:
             return np.zeros(len(codes), np.int64)
         return np.ravel_multi_index([codes[:, i] for i in self.cell_axes], self._cell_shape)
 
-    def _pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(positions, cell numbers) of all runs, a piece at a time to spare memory."""
-        for start in range(0, self.size, _PIECE):
-            positions = np.arange(start, min(start + _PIECE, self.size))
+    def _pieces(self, stride: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(positions, cell numbers) of every stride-th run, a piece at a time to spare memory."""
+        for start in range(0, self.size, stride * _PIECE):
+            positions = np.arange(start, min(start + stride * _PIECE, self.size), stride)
             yield positions, self.cell_numbers(self.codes(positions))
 
     @cached_property
@@ -225,19 +253,25 @@ class Plan:
     @cached_property
     def _ids(self) -> tuple[np.ndarray, np.ndarray]:
         """The ids of all runs as numbers, ascending, and whose they are: 16 bytes a run."""
-        ids = np.empty(self.size, np.uint64)
-        for positions, _ in self._pieces():
-            ids[positions] = [int(run_id, 16) for run_id in self.run_ids(positions).tolist()]
+        ids = np.concatenate([self._numbers(positions) for positions, _ in self._pieces()])
         order = np.argsort(ids)
         return ids[order], order
 
+    def _numbers(self, positions: np.ndarray) -> np.ndarray:
+        return np.array([int(run_id, 16) for run_id in self.run_ids(positions).tolist()], np.uint64)
+
     def position(self, run_id: str) -> int:
         """The position of a run; UsageError where the campaign has none of that id."""
-        ids, positions = self._ids
         if re.fullmatch("[0-9a-f]{16}", str(run_id)):
-            place = np.searchsorted(ids, np.uint64(int(run_id, 16)))
-            if place < len(ids) and ids[place] == int(run_id, 16):
-                return int(positions[place])
+            wanted = np.uint64(int(run_id, 16))
+            if self.size > MAX_BLOCKS:
+                tables = ((self._numbers(positions), positions) for positions, _ in self._pieces())
+            else:
+                tables = iter([self._ids])
+            for ids, positions in tables:
+                place = np.flatnonzero(ids == wanted)
+                if len(place):
+                    return int(positions[place[0]])
         raise UsageError(f"run_id {run_id!r} is not of this campaign; results.runs lists them")
 
     # --- cohorts and shards -----------------------------------------------------------------------
@@ -264,20 +298,29 @@ class Plan:
     @cached_property
     def shards(self) -> list[Shard]:
         """All shards; their number and content depend on the campaign alone."""
-        cohorts = np.concatenate([self.cohort_of_cell[cells].astype(np.int32) for _, cells in self._pieces()])
+        block = self._block
+        cohorts = np.concatenate([self.cohort_of_cell[cells].astype(np.int32) for _, cells in self._pieces(block)])
         order = np.argsort(cohorts, kind="stable")
         ends = np.cumsum(np.bincount(cohorts))
         out = []
         for cohort, cost in sorted(self.costs.items()):
             mine = order[ends[cohort - 1] if cohort else 0 : ends[cohort]]
             groups = min(SHARD_SECONDS / cost.group_seconds, SHARD_BYTES / cost.group_bytes, MAX_GROUPS)
-            size = max(1, round(groups)) * cost.lanes
-            out += [Shard(cohort, k, mine[i : i + size]) for k, i in enumerate(range(0, len(mine), size))]
+            size, count = max(1, round(groups)) * cost.lanes, len(mine) * block
+            starts = range(0, count, size)
+            out += [Shard(cohort, k, i, min(i + size, count), block, mine) for k, i in enumerate(starts)]
         return out
+
+    @cached_property
+    def _block(self) -> int:
+        """How many neighbors surely share a cell: those that differ in the last axes alone, all of lanes."""
+        if self.kept is not None:
+            return 1
+        return math.prod(self.shape[max(self.cell_axes, default=-1) + 1 :])
 
     def nominal_seconds(self) -> float:
         """Work of all shards for one thread at the nominal speed."""
-        groups = ((self.costs[s.cohort], -(-len(s.positions) // self.costs[s.cohort].lanes)) for s in self.shards)
+        groups = ((self.costs[s.cohort], -(-len(s) // self.costs[s.cohort].lanes)) for s in self.shards)
         return sum(cost.group_seconds * count for cost, count in groups)
 
     def fingerprints(self) -> list[str]:

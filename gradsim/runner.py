@@ -84,7 +84,7 @@ def _run(
     shard_files.remove_others(path, complete)
     names = {shard.name for shard in complete}
     todo = [shard for shard in plan.shards if shard.name not in names]
-    done = sum(len(shard.positions) for shard in complete)
+    done = sum(len(shard) for shard in complete)
     failures: list[tuple[Shard, BaseException]] = []
     with Progress(plan.size, done, show) as progress, contextlib.closing(train(todo)) as ending:
         for ended in ending:
@@ -92,7 +92,7 @@ def _run(
                 if isinstance(result, BaseException):
                     failures.append((shard, result))
                 else:
-                    progress.advance(len(shard.positions), result)
+                    progress.advance(len(shard), result)
             if any(isinstance(e, GradsimError) for _, e in failures):
                 break  # the disk or the data: no other shard will fare better
             progress.tick()
@@ -153,7 +153,7 @@ class Trainer:
         if not cohort.task.run(networks, records, self._work(shard.cohort, cohort), self.stop):
             raise KeyboardInterrupt
         del networks
-        result = outcome_of(cohort, records, len(shard.positions))
+        result = outcome_of(cohort, records, len(shard))
         del records
         seconds = time.perf_counter() - started
         tables = storage.tables_of(self.campaign, self.plan, cohort, shard, result, seconds)
@@ -193,7 +193,7 @@ def status(results: Results) -> dict[str, object]:
         "name": campaign.name,
         "path": str(results.path),
         "runs": campaign.plan.size,
-        "runs_done": sum(len(s.positions) for s in done),
+        "runs_done": sum(len(s) for s in done),
         "shards": len(campaign.plan.shards),
         "shards_done": len(done),
         "outcomes": shard_files.outcome_counts(results.path, done),

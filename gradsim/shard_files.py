@@ -82,7 +82,7 @@ def _footer(file: Place) -> pq.FileMetaData:
 def _belongs(found: pq.FileMetaData, shard: Shard, count: int, digest: str) -> bool:
     marks = found.metadata or {}
     return (
-        found.num_rows == count * len(shard.positions)
+        found.num_rows == count * len(shard)
         and marks.get(_DIGEST) == digest.encode()
         and marks.get(_SHARD) == shard.mark.encode()
     )

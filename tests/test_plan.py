@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import random
 
 import numpy as np
@@ -224,10 +225,10 @@ def test_many_checkpoints_make_smaller_shards():
 
 
 def test_a_shard_s_mark_tells_its_runs():
-    shard = plan_module.Shard(0, 1, np.arange(16))
+    shard = plan_module.Shard(0, 1, 0, 16, 1, np.arange(32))
     assert shard.name == "c0000-s000001"
-    assert shard.mark == dataclasses.replace(shard, positions=np.arange(16, dtype=np.int32)).mark
-    assert shard.mark != dataclasses.replace(shard, positions=np.arange(16, 32)).mark
+    assert shard.mark == dataclasses.replace(shard, block=32, blocks=np.zeros(1, np.int64)).mark  # the same runs
+    assert shard.mark != dataclasses.replace(shard, start=16, stop=32).mark
 
 
 # --- large and small ------------------------------------------------------------------------------
@@ -242,10 +243,35 @@ def test_a_million_runs_are_planned_in_a_moment():
     assert len(set(last)) == 3
 
 
-def test_a_grid_of_10_to_the_13_runs_is_refused_at_once():
+def test_a_billion_runs_are_planned_without_listing_them():
+    grid = {"activation": ["relu", "tanh"], "learning_rate": {"geomspace": [1e-3, 1, 500]}, "seed": range(10**6)}
+    plan = small(grid=grid).plan
+    assert plan.size == sum(map(len, plan.shards)) == 10**9
+    assert sum(shard.blocks.nbytes for shard in {shard.cohort: shard for shard in plan.shards}.values()) < 100
+    last = plan.shards[-1]
+    assert last.positions[-1] == 10**9 - 1
+    assert plan.settings(int(last.positions[0])).activation[0].name == "tanh"
+
+
+def test_shards_are_the_same_however_runs_are_blocked():
+    grid = {"seed": range(40), "activation": ["relu", "tanh"], "learning_rate": [0.1, 0.2, 0.3]}
+    for order in itertools.permutations(grid):
+        plan = small(grid={name: grid[name] for name in order}).plan
+        cells = plan.cell_numbers(plan.codes(np.arange(plan.size)))
+        for cohort in plan.costs:
+            mine = np.concatenate([s.positions for s in plan.shards if s.cohort == cohort])
+            assert mine.tolist() == np.flatnonzero(plan.cohort_of_cell[cells] == cohort).tolist()
+        assert plan._block == math.prod(len(grid[n]) for n in order[order.index("activation") + 1 :])
+
+
+def test_what_is_too_large_is_refused_at_once():
     grid = {name: {"range": 20_000} for name in ("seed", "data_seed")} | {"learning_rate": {"linspace": [0, 1, 25_000]}}
-    refusal(lambda: small(grid=grid), "grid", "10,000,000,000,000 runs", "50,000,000")
-    refusal(lambda: small(grid={"seed": range(10**15)}), "grid.seed", "50,000,000")
+    refusal(lambda: small(grid=grid), "grid", "10,000,000,000,000 runs", "1,000,000,000,000")
+    refusal(lambda: small(grid={"seed": range(10**15)}), "grid.seed", "1,000,000,000,000")
+    grid = {"seed": range(10**8), "activation": ["relu", "tanh"]}
+    refusal(lambda: small(grid=grid), "200,000,000 runs", "give activation before seeds")
+    rule = {"seed": 0}
+    refusal(lambda: small(grid={"seed": range(10**8)}, exclude=rule), "exclude", "100,000,000 runs", "50,000,000")
     refusal(lambda: small(grid={"data_seed": {"range": 300_000}}), "300,000 combinations", "200,000")
 
 
