@@ -14,6 +14,7 @@ import functools
 import importlib
 import json
 import logging
+import math
 import platform
 import secrets
 import signal
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
 
 LOCAL = "local"
-# Shards of less work than this go together: a task costs the scheduler about a millisecond.
-TASK_SECONDS = 0.25
+# A task costs the scheduler and this process about two milliseconds. Shards of less work than TASK_SECONDS go together,
+# and where there are many threads those of less than TASK_SECONDS_PER_THREAD times their number.
+TASK_SECONDS, TASK_SECONDS_PER_THREAD = 0.25, 0.004
 # Tasks that are with the scheduler at once: enough for workers to have the next at hand, and for a cluster that grows
 # with its load to see some; few enough that a campaign of any size costs the scheduler little memory.
 TASKS_PER_THREAD, LEAST_TASKS = 4, 64
@@ -154,7 +156,8 @@ class Workers:
             print("no Dask worker yet; waiting", file=sys.stderr, flush=True)
         plan = self.campaign.plan
         numbers = {shard.name: number for number, shard in enumerate(plan.shards)}
-        pieces = ([(numbers[shard.name], shard.mark) for shard in piece] for piece in _tasks(plan, todo))
+        tasks = _tasks(plan, todo, _thread_count(self.client))
+        pieces = ([(numbers[shard.name], shard.mark) for shard in piece] for piece in tasks)
         token = secrets.token_hex(8)
         for old in self.path.glob(_told(self.path, "*").name):
             old.unlink(missing_ok=True)
@@ -184,18 +187,38 @@ def _begin(folder: str, token: str, wanted: list[tuple[int, str]]) -> object:
 _begin.__module__ = "__main__"
 
 
-def _tasks(plan: Plan, todo: Sequence[Shard]) -> Iterator[list[Shard]]:
-    """Shards by task: one, or several small ones."""
+def _tasks(plan: Plan, todo: Sequence[Shard], threads: Callable[[], int]) -> Iterator[list[Shard]]:
+    """Shards by task: one, or several, so few that every thread still gets some tasks of what is left."""
+
+    def work(shard: Shard) -> float:
+        cost = plan.costs[shard.cohort]
+        return cost.group_seconds * -(-len(shard) // cost.lanes)
+
+    left = sum(map(work, todo))
     piece, seconds = [], 0.0
     for shard in todo:
-        cost = plan.costs[shard.cohort]
         piece.append(shard)
-        seconds += cost.group_seconds * -(-len(shard) // cost.lanes)
-        if seconds >= TASK_SECONDS:
+        seconds += work(shard)
+        count = max(1, threads())
+        if seconds >= max(TASK_SECONDS, min(TASK_SECONDS_PER_THREAD * count, left / (TASKS_PER_THREAD * count))):
             yield piece
+            left -= seconds
             piece, seconds = [], 0.0
     if piece:
         yield piece
+
+
+def _thread_count(client: Client) -> Callable[[], int]:
+    """How many threads the workers have, asked now and then."""
+    asked = counted = -math.inf
+
+    def count() -> int:
+        nonlocal asked, counted
+        if time.monotonic() - asked > _COUNT_SECONDS:
+            asked, counted = time.monotonic(), sum(client.nthreads().values())
+        return counted
+
+    return count
 
 
 def _each(piece: list, result: object) -> list:
@@ -218,12 +241,10 @@ def drain(client: Client, work: Callable[[T], R], items: Iterator[T]) -> Iterato
     """
     pending: dict[Future, T] = {}
     prefix, number = f"gradsim-{secrets.token_hex(4)}", 0
-    window, counted = LEAST_TASKS, -_COUNT_SECONDS
+    threads = _thread_count(client)
     try:
         while True:
-            if time.monotonic() - counted > _COUNT_SECONDS:
-                window = max(LEAST_TASKS, TASKS_PER_THREAD * sum(client.nthreads().values()))
-                counted = time.monotonic()
+            window = max(LEAST_TASKS, TASKS_PER_THREAD * threads())
             more = list(islice(items, max(0, window - len(pending))))
             if more:
                 keys = [f"{prefix}-{number + i}" for i in range(len(more))]

@@ -117,9 +117,21 @@ def test_what_is_missing_is_made_and_nothing_else(client, some, tmp_path, monkey
 
 def test_small_shards_go_together(client, some, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "TASK_SECONDS", 1.0)
-    assert len(list(cluster._tasks(some.plan, some.plan.shards))) == 1
+    assert len(list(cluster._tasks(some.plan, some.plan.shards, lambda: 2))) == 1
     there = some.run(tmp_path / "there", client=client, progress=False)
     assert_same(tables(there), tables(some.run(tmp_path / "here", progress=False)))
+
+
+def test_many_threads_get_larger_tasks_while_there_is_enough_for_all():
+    plan = small(grid={"seed": range(2 * 10**7)}, steps=1000).plan
+    seconds = plan.nominal_seconds() / len(plan.shards)
+    few, many = (list(cluster._tasks(plan, plan.shards, lambda n=n: n)) for n in (2, 300))
+    for tasks in (few, many):
+        assert [shard for task in tasks for shard in task] == plan.shards
+    assert {len(task) for task in few} == {1}
+    assert len(many[0]) == np.ceil(300 * cluster.TASK_SECONDS_PER_THREAD / seconds) == 2
+    assert len(many[-1]) == 1, "the last ones are small, so that threads finish together"
+    assert len(many) > 4 * 300
 
 
 def test_arrays_as_data(client, tmp_path):

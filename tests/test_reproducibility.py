@@ -150,7 +150,7 @@ INTERRUPTED = """
 dataset = "digits"
 width = 24
 batch_size = 32
-steps = 600
+steps = 250
 
 [grid]
 learning_rate = {geomspace = [1e-3, 1, 8]}
