@@ -25,6 +25,7 @@ from gradsim.engine.sharpness import measure_sharpness
 from gradsim.engine.train import Networks, Records
 from gradsim.lanes import LANES
 from gradsim.plan import Shard
+from gradsim.results import LOOKED_AT
 from gradsim.runner import threads_of
 from gradsim.shard import networks_of, outcome_of
 
@@ -105,9 +106,15 @@ def estimate(campaign: Campaign, threads: int | None = None) -> Estimate:
         flops=sum(plan.costs[n].run_flops * count for n, count in runs.items()),
         threads=threads,
         seconds=seconds,
-        memory_bytes=int(_resident() + max(threads * COPIES * largest, plan.size * RUN_BYTES + disk * UNPACKED)),
+        memory_bytes=int(_resident() + max(threads * COPIES * largest, _looked_at(plan.size, disk))),
         disk_bytes=int(disk),
     )
+
+
+def _looked_at(runs: int, disk: float) -> float:
+    """Bytes of the tables that are looked at when a campaign ends, and of what is made of them."""
+    share = min(1.0, LOOKED_AT / runs)
+    return share * (runs * RUN_BYTES + disk * UNPACKED)
 
 
 def _resident() -> int:

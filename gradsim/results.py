@@ -12,7 +12,7 @@ import tempfile
 import weakref
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from gradsim import tomlfile
 from gradsim.errors import UsageError
@@ -20,6 +20,7 @@ from gradsim.places import Place, Remote, Unreachable, each, place_of, readable
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from gradsim.campaign import Campaign
 
@@ -28,6 +29,8 @@ TABLES = ("runs", "curves", "layers")
 STORED = {name: TABLES[: i + 1] for i, name in enumerate(TABLES)}
 CAMPAIGN_FILE, INFO_FILE = "campaign.toml", "info.json"
 SHARD_FILES = "c*-s*.parquet"
+LOOKED_AT = 2**20
+"""Of more runs than these, findings and reports look at a `sample`: what they look at must fit into memory."""
 
 
 def _sql_text(path: Path) -> str:
@@ -46,9 +49,12 @@ class Results:
         layers: run_id, step, layer and its statistics (docs/definitions.md); layer `depth` is the linear output.
         axes: names of the columns that vary, in the order of the grid.
         info: versions, hardware, wall time, data, command.
+        drawn_from: of a `sample`, how many runs there are in all; else None.
 
     Text is categories, but for `runs.run_id`; integers that can be missing are Int64.
     """
+
+    drawn_from: int | None = None
 
     def __init__(self, path: str | Path):
         self.path = place_of(path)
@@ -88,6 +94,22 @@ class Results:
         """The tables that the campaign keeps, of runs, curves and layers."""
         return STORED.get(self.settings.get("store"), TABLES)
 
+    def sample(self, most: int) -> Results:
+        """These results, or of more than `most` runs about so many; `drawn_from` says of how many.
+
+        Which is decided by the runs' ids, which are digests of their settings: each has the same chance whatever its
+        settings are, and the draw is the same on every machine. Tables are read a file at a time, so that what is left
+        out takes no memory.
+        """
+        total = len(self)
+        if total <= most:
+            return self
+        some = Results(self.path)
+        some.drawn_from, some._below = total, f"{most * 2**64 // total:016x}"
+        return some
+
+    _below: str | None = None  # the least run_id that a sample does not hold
+
     @cached_property
     def axes(self) -> list[str]:
         """Columns that vary, in the order of the grid."""
@@ -112,16 +134,19 @@ class Results:
 
     def _load(self, table: str) -> pd.DataFrame:
         import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow.compute as pc
 
         def read(file: Place) -> pa.Table:
             try:
-                return _with_categories(pq.read_table(readable(file)), ids=table != "runs")
+                found = _with_categories(readable(file), ids=table != "runs")
             except Unreachable:
                 raise
             except (OSError, pa.ArrowException) as error:
                 why = " ".join(str(error).split())
                 raise UsageError(f"{file}: {why}; gradsim resume {self.path} makes it anew") from None
+            if self._below is not None:
+                found = found.filter(pc.less(found["run_id"].cast(pa.string()), self._below))
+            return found
 
         tables = list(each(read, self._some_files(table), self.path))
         joined = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(None).unify_dictionaries()
@@ -191,7 +216,11 @@ class Results:
         return Path(folder)
 
     def __len__(self) -> int:
-        return len(self.runs)
+        if self._below is not None or "runs" in vars(self):
+            return len(self.runs)
+        import pyarrow.parquet as pq
+
+        return sum(each(lambda file: pq.read_metadata(readable(file)).num_rows, self.files("runs"), self.path))
 
     def __repr__(self) -> str:
         return f"<Results {str(self.path)!r}: {len(self.files('runs'))} shards>"
@@ -202,11 +231,13 @@ class Results:
         return results_html(self)
 
 
-def _with_categories(table, ids: bool):
-    """An Arrow table whose text is a dictionary and will be categories in pandas: a byte a row. `ids`: of runs too."""
+def _with_categories(source: Path | BinaryIO, ids: bool) -> pa.Table:
+    """A Parquet file, its text as dictionaries that will be categories in pandas: a byte a row. `ids`: of runs too."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    for i, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) and (ids or field.name != "run_id"):
-            table = table.set_column(i, field.name, table.column(i).dictionary_encode())
-    return table
+    plain = pq.ParquetFile(source)
+    kinds = {field.name: field.type for field in plain.schema_arrow}
+    text = [name for name, kind in kinds.items() if pa.types.is_string(kind) and (ids or name != "run_id")]
+    # Read so, the text of a million runs never exists as text.
+    return pq.ParquetFile(source, metadata=plain.metadata, read_dictionary=text).read(use_threads=False)

@@ -24,7 +24,8 @@ from campaign_help import (
     tables,
 )
 
-from gradsim import Results, UsageError
+from gradsim import Results, UsageError, report
+from gradsim.analysis import findings, verdict
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 
@@ -278,3 +279,34 @@ def test_reading_results_needs_no_engine(done):
 def test_results_at_the_wrong_place_raise_the_usual_error(tmp_path):
     with pytest.raises(UsageError):
         Results(tmp_path / "a" / "b")
+
+
+# --- samples --------------------------------------------------------------------------------------
+
+
+def test_a_sample_holds_whole_runs_drawn_by_their_ids(tmp_path):
+    every = small(grid={"learning_rate": [0.01, 0.1], "seed": range(300)}).run(tmp_path, progress=False)
+    assert every.sample(600) is every
+    assert (every.drawn_from, len(Results(tmp_path))) == (None, 600)
+    some = every.sample(200)
+    assert some.drawn_from == 600
+    assert 140 < len(some) < 260, "four standard deviations of a draw of one in three"
+    same = every.runs[every.runs["run_id"].isin(some.runs["run_id"])].reset_index(drop=True)
+    assert_same({"runs": some.runs}, {"runs": same})
+    assert set(some.curves["run_id"]) == set(some.layers["run_id"]) == set(some.runs["run_id"])
+    assert len(some.layers) * 600 == len(every.layers) * len(some)
+    assert set(every.sample(50).runs["run_id"]) < set(some.runs["run_id"])
+
+
+def test_what_is_looked_at_fits_into_memory(tmp_path, monkeypatch):
+    results = small(grid={"learning_rate": [0.01, 0.1], "seed": range(30)}).run(tmp_path, progress=False)
+    assert "drawn at random" not in findings(results)[0]
+    monkeypatch.setattr(verdict, "LOOKED_AT", 30)
+    count = len(results.sample(30))
+    assert findings(results)[0].startswith(f"Of 60 runs {count} were drawn at random. ")
+    seen = []
+    monkeypatch.setattr("gradsim.report.page.write_report", lambda given, out, formats: (seen.append(given), page)[1])
+    page = tmp_path / "index.html"
+    page.write_text("")
+    assert report(results).name == page.name
+    assert [len(given) for given in seen] == [count]

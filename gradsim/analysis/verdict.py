@@ -32,6 +32,7 @@ from gradsim.analysis.settings import (
     hopeless_words,
     score_column,
 )
+from gradsim.results import LOOKED_AT
 
 LIMIT = 10
 # In the place of statistics that a campaign does not keep: those that sentences are about, of no run.
@@ -47,11 +48,12 @@ class Facts:
     runs: pd.DataFrame
     layers: pd.DataFrame
     axes: list[str]
+    drawn_from: int | None = None
 
     @classmethod
     def of(cls, results: Any) -> Facts:
         layers = results.layers if "layers" in results.stored else _NO_LAYERS
-        return cls(results.runs, layers, list(results.axes))
+        return cls(results.runs, layers, list(results.axes), getattr(results, "drawn_from", None))
 
     @cached_property
     def settings(self) -> pd.DataFrame:
@@ -98,7 +100,12 @@ def findings(results: Any) -> list[str]:
     dead units, the error signal. A sentence that would compare nothing is left out.
     `results`: runs, layers (DataFrames) and axes, as Results has them.
     """
-    return [text for _, text in verdict(Facts.of(results))]
+    return [text for _, text in verdict(Facts.of(looked_at(results)))]
+
+
+def looked_at(results: Any) -> Any:
+    """Results, or a sample of them where there are too many to be looked at."""
+    return results.sample(LOOKED_AT) if hasattr(results, "sample") else results
 
 
 def verdict(facts: Facts) -> list[tuple[str, str]]:
@@ -112,6 +119,13 @@ _ENDED = {"learning": "were still learning", "stalled": "stalled", "diverged": "
 
 
 def _overall(facts: Facts) -> str:
+    text = _outcome(facts)
+    if facts.drawn_from is None:
+        return text
+    return f"Of {words.count(facts.drawn_from)} runs {words.count(len(facts.runs))} were drawn at random. {text}"
+
+
+def _outcome(facts: Facts) -> str:
     if len(facts.runs) == 1:
         return _only_run(facts.runs.iloc[0])
     n, outcomes = len(facts.runs), outcome_counts(facts.runs)

@@ -88,12 +88,13 @@ def _tell(results, no_report: bool, as_json: bool) -> None:
 
         page = write_report(results)
     if as_json:
-        counts = {str(k): int(v) for k, v in results.runs["outcome"].value_counts().items()}
+        from gradsim.runner import status
+
         print_json(
             {
                 "path": str(results.path),
                 "runs": len(results),
-                "outcomes": counts,
+                "outcomes": status(results)["outcomes"],
                 "findings": found,
                 "report": None if page is None else str(page),
             }

@@ -32,12 +32,14 @@ def report(results: Any, out: str | Path | None = None, explore: bool = False, f
     links to it wherever it lies beside it. `formats`: "svg" and "pdf", in which figures are written beside PNG.
     Raises UsageError where the directory cannot be written, GradsimError where the extra is missing.
     """
+    from gradsim.analysis.verdict import looked_at
     from gradsim.report import explore as explorer
     from gradsim.report.page import write_report
 
     if isinstance(formats, str) or any(kind not in FORMATS for kind in formats):
         raise UsageError(f"formats = {formats!r}: each must be {' or '.join(FORMATS)}")
     place = place_of(out) if out is not None else place_of(results.path) / "report"
+    results = looked_at(results)
     with written_to(place) as folder:
         if explore:
             explorer.write_explorer(results, folder)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -79,6 +81,10 @@ def _telling(plan: Plan) -> tuple[list[int], list[str]]:
 
 def _representatives(plan: Plan, chosen: list[int]) -> list[int]:
     """The first run of each combination of the chosen axes, in the order of the plan."""
+    if plan.kept is None:  # then it has the first value of every other axis
+        strides = [math.prod(plan.shape[i + 1 :]) for i in chosen]
+        steps = (range(0, plan.shape[i] * stride, stride) for i, stride in zip(chosen, strides, strict=True))
+        return [sum(places) for places in itertools.product(*steps)]
     first: dict[tuple, int] = {}
     for start in range(0, plan.size, _PIECE):
         positions = np.arange(start, min(start + _PIECE, plan.size))
