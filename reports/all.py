@@ -48,7 +48,7 @@ def studies(chosen: Iterable[str] = ()) -> list[Study]:
 def row(record: Mapping[str, Any]) -> str:
     """A line of the table."""
     mark = "" if as_recorded(record) else f"   NOT AS RECORDED: {record['expected']}"
-    return f"{record['name']:<18}{record['word']:<18}{record['networks']:>9,}{record['seconds']:>8.1f} s{mark}"
+    return f"{record['name']:<24}{record['word']:<18}{record['networks']:>9,}{record['seconds']:>8.1f} s{mark}"
 
 
 # --- the gallery ----------------------------------------------------------------------------------

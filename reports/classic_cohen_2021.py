@@ -104,7 +104,7 @@ def decide(measured):
             "loss there",
             f"rises {words.percent(rises)} of the time, falls to {words.percent(left)}",
             "not monotone, falls over long times",
-            "their section 3.2, from memory",
+            "their abstract",
             bool(rises > 0 and left < 0.9),
         ),
     )

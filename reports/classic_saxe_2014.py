@@ -165,7 +165,7 @@ def beside_theirs(slope, ratios, grows, first, last, modes, flat):
             "exponent of the learning time of a mode in its strength",
             f"{slope:.2f}",
             "-1 (but for a logarithm)",
-            "their equation 8, from memory",
+            "their solution of a mode's time, 1/(2 s) times a logarithm",
             modes,
         ),
         Beside(
@@ -179,14 +179,14 @@ def beside_theirs(slope, ratios, grows, first, last, modes, flat):
             f"learning time at {last} layers over {first}, orthogonal",
             words.number(grows["orthogonal"]),
             "about 1",
-            "their networks on MNIST, from memory",
+            "their abstract, on MNIST",
             flat,
         ),
         Beside(
             "the same, Gaussian of the same scale",
             words.number(grows["Gaussian"]),
             "grows with depth",
-            "their networks on MNIST, from memory",
+            "their abstract, on MNIST",
             bool(grows["Gaussian"] > 1.5),
         ),
     )

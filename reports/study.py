@@ -217,7 +217,10 @@ def record_of(study: Study, verdict: Verdict, bench: Bench) -> dict[str, Any]:
         "headline": verdict.headline,
         "sentence": verdict.sentence,
         "numbers": [dataclasses.asdict(n) | {"text": str(n)} for n in verdict.numbers],
-        "beside": [dataclasses.asdict(row) for row in verdict.beside],
+        "beside": [
+            dataclasses.asdict(row) | {"agree": None if row.agree is None else bool(row.agree)}
+            for row in verdict.beside
+        ],
         "networks": bench.networks,
         "seconds": round(bench.seconds, 1),
         "quick": bench.quick,

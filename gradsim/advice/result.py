@@ -147,7 +147,7 @@ class Recommendation:
         return snippet(self, framework)
 
     def to_dict(self) -> dict[str, object]:
-        """All of it as values that JSON can hold; see README. `code` is null where an activation cannot be written."""
+        """All of it as values that JSON can hold. `code` is null where an activation cannot be written."""
         question = self.question
         return {
             "question": {
