@@ -34,9 +34,10 @@ from gradsim.plots.style import (
     styled,
 )
 
-# One color and one hatch a fate, in every figure; stacked in this order, from trained to broken.
-_FATE_PLACES = {"converged": 0, "slow": 5, "vanishing": 2, "saturated": 3, "dead": 6, "symmetric": 4}
-_FATE_PLACES |= {"exploding": 1, "unexplained": 7}
+# One color (its place in the palette) and one hatch a fate, in every figure; stacked in this order, from trained to
+# broken.
+FATE_PLACES = {"converged": 0, "slow": 5, "vanishing": 2, "saturated": 3, "dead": 6, "symmetric": 4}
+FATE_PLACES |= {"exploding": 1, "unexplained": 7}
 _HATCHES = {"converged": "", "slow": "..", "vanishing": "\\\\", "saturated": "//", "dead": "xx"}
 _HATCHES |= {"symmetric": "--", "exploding": "++", "unexplained": "||"}
 
@@ -211,7 +212,7 @@ def fates(counts: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Fi
     keys = [name for name in group_columns(counts) if name != "fate"]
     names = pd.Series(row_names(counts, keys), counts.index)
     table = counts.assign(row=names).pivot_table(index="row", columns="fate", values="n", sort=False, aggfunc="sum")
-    order = [fate for fate in _FATE_PLACES if fate in table]
+    order = [fate for fate in FATE_PLACES if fate in table]
     order += [fate for fate in table if fate not in order]
     table = table[[fate for fate in order if table[fate].sum() > 0]]
     total = table.sum(axis=1)
@@ -250,7 +251,7 @@ def _stack(axes: Axes, share: pd.DataFrame) -> list[Patch]:
     left, handles = np.zeros(len(share)), []
     for fate in share:
         look: dict[str, Any] = {
-            "facecolor": palette[_FATE_PLACES.get(fate, 7)],
+            "facecolor": palette[FATE_PLACES.get(fate, 7)],
             "hatch": _HATCHES.get(fate, ""),
             "edgecolor": color("paper"),
             "linewidth": 0.8,

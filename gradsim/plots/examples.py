@@ -21,6 +21,7 @@ from gradsim.plots.style import (
     new_figure,
     padded,
     say,
+    shades,
     single_axes,
     step_axis,
     styled,
@@ -135,9 +136,8 @@ def _short(x: float) -> float:
 
 def _layer_colors(layers: Sequence[int]) -> dict[int, tuple]:
     """Steps of cividis, the first layer's darkest on light paper and lightest on dark."""
-    dark = mpl.colors.to_rgb(color("paper"))[0] < 0.5
-    places = np.linspace(1.0, 0.3, len(layers)) if dark else np.linspace(0.05, 0.85, len(layers))
-    return {layer: mpl.colormaps["cividis"](place) for layer, place in zip(layers, places, strict=True)}
+    colors = shades(np.linspace(0.05, 0.85, len(layers)), np.linspace(1.0, 0.3, len(layers)))
+    return dict(zip(layers, colors, strict=True))
 
 
 # --- courses --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The look of every figure: one rc dict for light and dark paper, colors with markers and dashes, axes that read.
+"""The look of every figure: colors with markers and dashes, titles and legends, axes that read.
 
 Figures are plain matplotlib Figures, never pyplot's; building is guarded by a lock, for rc settings are
 global to a process.
@@ -16,7 +16,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from cycler import cycler
 from matplotlib import font_manager, ticker
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,15 +23,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gradsim.analysis import words
-from gradsim.errors import UsageError, did_you_mean
+from gradsim.plots.themes import color, own_shades, rc_params, shades
 
 WIDTH = 7.6
 """Width of a figure in inches: a page of text."""
 HUES, PANELS, ROWS = 8, 9, 12
 """The most lines in a panel, panels in a figure and rows in a chart; a note says what was left out."""
 
-# Okabe and Ito (2008): apart for every kind of color vision; gray stands in for their yellow, too pale for a line.
-_OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "{ink}", "#8C8C8C")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _DASHES = (
     "-",
@@ -44,64 +41,6 @@ _DASHES = (
     (0, (4, 1)),
     "-",
 )
-
-_PAPERS = {
-    "light": {"ink": "#1c2430", "muted": "#5a6676", "rule": "#d9dee6", "paper": "#ffffff"},
-    "dark": {"ink": "#e8ebf0", "muted": "#a3adbb", "rule": "#343c49", "paper": "#161b22"},
-}
-
-
-@lru_cache(maxsize=4)
-def rc_params(theme: str = "light") -> dict[str, Any]:
-    """The rc settings of a theme, "light" or "dark", for `matplotlib.rc_context`."""
-    if theme not in _PAPERS:
-        raise UsageError(f"theme = {theme!r}: no such theme{did_you_mean(theme, _PAPERS)}")
-    ink, muted, rule, paper = (_PAPERS[theme][name] for name in ("ink", "muted", "rule", "paper"))
-    colors = [color.format(ink=ink) for color in _OKABE_ITO]
-    if theme == "dark":
-        colors[0] = "#3B9BD8"  # Okabe and Ito's blue, lightened: 2.6:1 on dark paper would be too faint.
-    return {
-        "axes.axisbelow": True,
-        "axes.edgecolor": rule,
-        "axes.facecolor": paper,
-        "axes.grid": True,
-        "axes.labelcolor": muted,
-        "axes.labelsize": 9,
-        "axes.linewidth": 0.8,
-        "axes.prop_cycle": cycler(color=colors),
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlecolor": ink,
-        "axes.titlelocation": "left",
-        "axes.titlepad": 5,
-        "axes.titlesize": 9,
-        "axes.titleweight": "bold",
-        "axes.titley": 1.0,  # at a fixed place: searching for one costs more than drawing the panel
-        "figure.dpi": 100,
-        "figure.facecolor": paper,
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "grid.color": rule,
-        "grid.linewidth": 0.6,
-        "hatch.color": paper,
-        "hatch.linewidth": 0.9,
-        "image.cmap": "cividis",
-        "legend.fontsize": 9,
-        "legend.frameon": False,
-        "lines.linewidth": 1.6,
-        "lines.markersize": 4.5,
-        "savefig.facecolor": paper,
-        "text.color": ink,
-        "xtick.color": rule,
-        "xtick.labelcolor": muted,
-        "xtick.labelsize": 8.5,
-        "xtick.minor.visible": False,
-        "ytick.color": rule,
-        "ytick.labelcolor": muted,
-        "ytick.labelsize": 8.5,
-        "ytick.minor.visible": False,
-    }
-
 
 _LOCK = threading.RLock()
 
@@ -116,8 +55,9 @@ def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
 
     @wraps(function)
     def build(*args: Any, theme: str = "light", like: Figure | None = None, **kwargs: Any) -> Figure:
-        with _LOCK, mpl.rc_context(rc_params(theme)):
+        with _LOCK, mpl.rc_context(rc_params(theme)), own_shades() as mine:
             figure = function(*args, **kwargs)
+            figure.shades = mine
             if kwargs.get("ax") is not None:
                 return figure
             if like is None:
@@ -151,17 +91,6 @@ def single_axes(ax: Axes | None, height: float, width: float = WIDTH) -> tuple[F
     return figure, figure.add_subplot()
 
 
-def color(name: str) -> str:
-    """A theme color in force: "ink", "muted", "rule" or "paper"."""
-    keys = {
-        "ink": "text.color",
-        "muted": "axes.labelcolor",
-        "rule": "grid.color",
-        "paper": "figure.facecolor",
-    }
-    return mpl.rcParams[keys[name]]
-
-
 @dataclass(frozen=True)
 class Pen:
     """How one category is drawn: color, and marker and dashes that say the same without color."""
@@ -190,9 +119,7 @@ def pens(values: Sequence[Any]) -> list[Pen]:
     palette = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
     numbers = len(values) > 2 and all(isinstance(v, (int, float, np.number)) for v in values)
     if numbers:
-        dark = mpl.colors.to_rgb(color("paper"))[0] < 0.5
-        places = np.linspace(0.25, 1.0, len(values)) if dark else np.linspace(0.0, 0.8, len(values))
-        palette = [mpl.colormaps["cividis"](place) for place in places]
+        palette = shades(np.linspace(0.0, 0.8, len(values)), np.linspace(0.25, 1.0, len(values)))
     looks = zip(palette, _MARKERS, _DASHES, strict=False)
     return [Pen(*look, label(words.value(value))) for look, value in zip(looks, values, strict=False)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def write_comparison(before: Any, after: Any, out: str | Path | None = None) -> 
                 "Every value of every axis that both campaigns share, all else pooled; lines are Bonett and Price's "
                 "95% intervals of a paired difference. Triangles: the interval leaves zero out.",
                 changes,
-                lambda **look: convergence_changes(changes, **look),
+                partial(convergence_changes, changes),
                 ("change", "low", "high"),
                 ("value",),
             )
@@ -52,8 +53,8 @@ def write_comparison(before: Any, after: Any, out: str | Path | None = None) -> 
     with written_to(place) as folder:
 
         def render() -> str:
-            figures = [page.figure(exhibit, folder / "figures") for exhibit in exhibits]
-            return page.template("against.html.j2")(context | {"figures": figures})
+            figures = page.figures(exhibits, folder / "figures")
+            return page.template("against.html.j2")(context | {"figures": list(figures.values())})
 
         page.write_page(folder, FILE, render)
     return place / FILE

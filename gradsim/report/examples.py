@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -71,7 +72,7 @@ def activations_section(examples: Examples) -> Section:
         _finding(frame, examples),
         f"{caption} {examples.skipped()}",
         frame,
-        lambda **look: plots.activation_histograms(frame, **look),
+        partial(plots.activation_histograms, frame),
         ("share",),
     )
     return Section("activations", _TITLE, _INTRO, [exhibit])
@@ -102,5 +103,5 @@ def courses_exhibit(results: Any, examples: Examples) -> Exhibit | None:
         "Left: batch loss, the mean since the record before; a cross where it is finite no more. Right: the statistic "
         "of hidden layers that the diagnosis looks at. The runs are those of the table.",
         frame,
-        lambda **look: plots.example_courses(frame, **look),
+        partial(plots.example_courses, frame),
     )

@@ -9,11 +9,11 @@ from typing import Any
 
 from gradsim.errors import GradsimError
 from gradsim.outcomes import OUTCOMES
+from gradsim.plots.bars import FATE_PLACES
 from gradsim.plots.style import rc_params
 
 # Places in the style's palette, as the figures of the report have them.
 _OUTCOMES = dict(zip(OUTCOMES, (0, 5, 7, 1), strict=True))
-_FATES = {"converged": 0, "slow": 5, "vanishing": 2, "saturated": 3, "dead": 6, "symmetric": 4, "exploding": 1}
 _OTHER = 7
 _SHAPES = ("circle", "triangle-up", "square", "cross", "diamond", "triangle-down", "triangle-right", "stroke")
 
@@ -60,7 +60,7 @@ def look(theme: str) -> dict[str, Any]:
         "ink": ink,
         "palette": palette,
         "outcomes": _OUTCOMES,
-        "fates": _FATES,
+        "fates": FATE_PLACES,
         "other": _OTHER,
         "shapes": _SHAPES,
         "config": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gradsim import analysis, plots
@@ -34,7 +35,7 @@ def failures_section(results: Any, facts: Facts, examples: Examples) -> Section:
         finding,
         caption,
         frame,
-        lambda **look: plots.fates(frame, limit=CELLS, **look),
+        partial(plots.fates, frame, limit=CELLS),
         ("share",),
         by,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -52,7 +53,7 @@ def _saturation_exhibit(facts: Facts, runs: pd.DataFrame, by: Sequence[str], nam
         finding += f"{words.percent(row['low'])} low and {words.percent(row['high'])} high."
     which = " Only activations that flatten on both sides." if name != "saturation" else ""
     caption = f"Mean over runs still finite; layers upward, checkpoints rightward.{which} {pooled(facts, by)}"
-    return Exhibit(name, finding, caption, frame, lambda **look: plots.saturation(frame, **look), ("low", "high"), by)
+    return Exhibit(name, finding, caption, frame, partial(plots.saturation, frame), ("low", "high"), by)
 
 
 def dead_section(facts: Facts) -> Section:
@@ -78,7 +79,7 @@ def dead_section(facts: Facts) -> Section:
         finding,
         caption,
         frame,
-        lambda **look: plots.dead_units(frame, **look),
+        partial(plots.dead_units, frame),
         ("mean", "low", "high", "median"),
         [*by, rate],
     )
@@ -109,9 +110,7 @@ def _dead_over_time(facts: Facts) -> Exhibit:
     caption = "Mean over runs still finite, so that a line can fall when a run drops out; quartiles of runs shaded. "
     caption += pooled(facts, by)
     columns = ("mean", "median", "q25", "q75")
-    return Exhibit(
-        "dead_over_time", finding, caption, frame, lambda **look: plots.dead_over_time(frame, **look), columns, by
-    )
+    return Exhibit("dead_over_time", finding, caption, frame, partial(plots.dead_over_time, frame), columns, by)
 
 
 def _dead_by_axis(facts: Facts) -> list[Exhibit]:
@@ -135,7 +134,7 @@ def _dead_by_axis(facts: Facts) -> list[Exhibit]:
         finding,
         caption,
         shown,
-        lambda **look: plots.dead_by_axis(frame, **look),
+        partial(plots.dead_by_axis, frame),
         ("mean", "low", "high"),
         ("value",),
     )
@@ -160,7 +159,7 @@ def scale_section(facts: Facts) -> Section:
         _scale_finding(facts, frame[frame["moment"].eq("start")]["median"]),
         caption,
         frame,
-        lambda **look: plots.update_ratios(frame, **look),
+        partial(plots.update_ratios, frame),
         (),
         by,
     )
@@ -196,7 +195,5 @@ def flow_section(facts: Facts) -> Section:
     caption += f"linear output. Runs that are no longer finite drop out of the end. {pooled(facts, by)}"
     intro = "How much of the error reaches the early layers. A line that falls toward layer 0 means vanishing, "
     intro += "one that rises means exploding gradients."
-    exhibit = Exhibit(
-        "gradient_flow", finding, caption, frame, lambda **look: plots.gradient_flow(frame, **look), (), by
-    )
+    exhibit = Exhibit("gradient_flow", finding, caption, frame, partial(plots.gradient_flow, frame), (), by)
     return Section("gradient-flow", "Gradient flow", intro, [exhibit])

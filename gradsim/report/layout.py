@@ -15,8 +15,9 @@ from gradsim.report.tables import Table
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A figure: file name, the finding it shows (its alt text too), how to read it, its data, how to draw it
-    (with the keywords `theme` and `like` of every figure); `data`: the exhibit whose data these are, if not its own."""
+    """A figure: file name, the finding it shows (its alt text too), how to read it, its data, how to draw it (a partial
+    of a function of `gradsim.plots`, so that it can be pickled); `data`: the exhibit whose data these are, if not its
+    own."""
 
     name: str
     finding: str

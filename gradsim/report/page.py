@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from PIL import Image
 
 from gradsim.analysis.verdict import Facts, verdict
 from gradsim.errors import UsageError
-from gradsim.plots.files import PRINT_DPI, save_figure
+from gradsim.plots.files import PRINT_DPI
 from gradsim.report import methods
+from gradsim.report.drawing import Crew, Drawing, Pictures
 from gradsim.report.layout import Exhibit
 from gradsim.report.sections import best_table, convergence_exhibit, sections
 from gradsim.report.tables import data_file, hopeless_table, table
 
 SCREEN_DPI, CSS_DPI = 160, 108
+HELPED = 500
+"""Runs from which on a second process helps to draw: it takes a second to start."""
 
 
 def write_report(results: Any, out: Path, formats: Sequence[str] = ()) -> Path:
@@ -65,11 +63,18 @@ def _render(results: Any, out: Path, formats: Sequence[str]) -> str:
     context = {"facts": facts, "findings": verdict(facts), **_head(results)}
     if facts.runs.empty:
         return template("empty.html.j2")(context)
-    context |= _verdict(facts, out / "figures", formats) | {"sections": [], "tiles": methods.tiles(facts.runs)}
-    for section in sections(results, facts):
-        figures = [figure(exhibit, out / "figures", formats) for exhibit in section.exhibits]
-        context["sections"].append({"section": section, "figures": figures})
-    _save_data(facts.diagnoses, out / "figures", "diagnoses")
+    folder, told = out / "figures", []
+
+    def exhibits() -> Iterator[Exhibit]:
+        yield convergence_exhibit(facts)
+        for section in sections(results, facts):
+            told.append(section)
+            yield from section.exhibits
+
+    shown = figures(exhibits(), folder, formats, len(facts.runs) >= HELPED)
+    context |= _verdict(facts, folder) | {"tiles": methods.tiles(facts.runs), "picture": shown["convergence"]}
+    context["sections"] = [{"section": one, "figures": [shown[e.name] for e in one.exhibits]} for one in told]
+    _save_data(facts.diagnoses, folder, "diagnoses")
     return template("page.html.j2")(context | _methods(results))
 
 
@@ -82,12 +87,11 @@ def _head(results: Any) -> dict[str, Any]:
     }
 
 
-def _verdict(facts: Facts, folder: Path, formats: Sequence[str]) -> dict[str, Any]:
-    """The first screen: the picture, the settings to use and those without hope."""
+def _verdict(facts: Facts, folder: Path) -> dict[str, Any]:
+    """The first screen but for its picture: the settings to use and those without hope."""
     _save_data(facts.settings, folder, "best_settings")
     _save_data(facts.hopeless.drop(columns="keys"), folder, "hopeless_settings")
     return {
-        "picture": figure(convergence_exhibit(facts), folder, formats),
         "best": best_table(facts, 3, brief=facts.converged > 0),
         "hopeless": hopeless_table(facts.hopeless, 4),
     }
@@ -106,48 +110,37 @@ def _methods(results: Any) -> dict[str, Any]:
     }
 
 
-def figure(exhibit: Exhibit, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
-    """Draw an exhibit for print and for light and dark screens; what the template needs to show it."""
-    light = exhibit.draw(theme="light")
-    light.set_dpi(PRINT_DPI)
-    light.canvas.draw()
-    printed = _pixels(light)
-    printed.save(folder / f"{exhibit.name}.png", "PNG", dpi=(PRINT_DPI, PRINT_DPI), compress_level=4)
-    for kind in formats:
-        save_figure(light, folder / f"{exhibit.name}.{kind}")
-    light.set_dpi(SCREEN_DPI)
-    dark = _pixels(exhibit.draw(theme="dark", like=light))
+def figures(
+    exhibits: Iterable[Exhibit], folder: Path, formats: Sequence[str] = (), helped: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Draw exhibits for print and for light and dark screens; by name, what the template needs to show each.
+
+    `helped`: with a second process, see `gradsim.report.drawing`.
+    """
+    found = {}
+    with Crew(helped) as crew:
+        for exhibit in exhibits:
+            drawing = Drawing(exhibit.draw, folder / exhibit.name, tuple(formats), PRINT_DPI, SCREEN_DPI)
+            found[exhibit.name] = crew.draw(drawing), _told(exhibit, folder)
+        return {name: told | _placed(pictures()) for name, (pictures, told) in found.items()}
+
+
+def _placed(pictures: Pictures) -> dict[str, Any]:
+    width, height = pictures.pop("inches")
+    return pictures | {"width": round(width * CSS_DPI), "height": round(height * CSS_DPI)}
+
+
+def _told(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
+    """Save an exhibit's data; what the page says of it."""
     data = exhibit.data or exhibit.name
     if data == exhibit.name:
         _save_data(exhibit.frame, folder, data)
-    width, height = light.get_size_inches()
     return {
         "name": exhibit.name,
         "finding": exhibit.finding,
         "caption": exhibit.caption.strip(),
-        "light": _embedded(printed.resize(dark.size, Image.Resampling.LANCZOS)),
-        "dark": _embedded(dark),
-        "width": round(width * CSS_DPI),
-        "height": round(height * CSS_DPI),
         "table": table(exhibit.frame, exhibit.percent, data_file(data, len(exhibit.frame)), exhibit.keys),
     }
-
-
-def _pixels(figure: Figure) -> Image.Image:
-    """What a drawn figure's canvas holds, without its transparency."""
-    return Image.fromarray(np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]))
-
-
-def _embedded(image: Image.Image) -> str:
-    """A picture as a data URI: a palette PNG, a third of the size of full color and no worse to look at."""
-    stream = io.BytesIO()
-    small = image.quantize(192, method=Image.Quantize.FASTOCTREE)
-    # The quantizer shifts the paper by a shade, which would show as a box on the page's own paper.
-    palette, corner = small.getpalette(), 3 * small.getpixel((0, 0))
-    palette[corner : corner + 3] = image.getpixel((0, 0))
-    small.putpalette(palette)
-    small.save(stream, "PNG", compress_level=7)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def _save_data(frame: pd.DataFrame, folder: Path, name: str) -> None:

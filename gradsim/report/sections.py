@@ -5,6 +5,9 @@ A section whose comparison a campaign does not offer says so in a sentence inste
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +48,7 @@ def convergence_exhibit(facts: Facts, limit: int | None = None) -> Exhibit:
         f"{finding}.",
         f"{read} {pooled(facts, by)}",
         frame,
-        lambda **look: plots.convergence_rate(frame, **more, **look),
+        partial(plots.convergence_rate, frame, **more),
         ("rate", "low", "high"),
         by,
         "convergence",
@@ -61,23 +64,35 @@ def best_table(facts: Facts, limit: int, brief: bool = False) -> Table:
     return settings_table(best, setting_axes(facts.axes), score, limit, brief)
 
 
-def sections(results: Any, facts: Facts) -> list[Section]:
-    """All sections after the first screen, in reading order."""
-    examples = Examples.of(results, facts)
-    found = [_convergence(facts), _time_to_target(facts), _learning_rate(facts)]
-    if "layers" in results.stored:
-        found += [saturation_section(facts), activations_section(examples), dead_section(facts), flow_section(facts)]
-        found += [theory_section(results, facts), scale_section(facts)]
-    else:
-        found.append(Section("layers", "Layers", absent=_NOT_KEPT.format("statistics of layers", results.stored[-1])))
-        found.append(activations_section(examples))
-    if "curves" in results.stored:
-        found.append(_curves(facts, results.curves))
-        if "sharpness" in results.curves:
-            found.append(_sharpness(facts, results.curves))
-    else:
-        found.append(Section("loss-curves", "Loss curves", absent=_NOT_KEPT.format("curves", results.stored[-1])))
-    return [*found, failures_section(results, facts, examples)]
+def sections(results: Any, facts: Facts) -> Iterator[Section]:
+    """All sections after the first screen, in reading order.
+
+    What trains or integrates, most of it outside Python, is under way while its caller draws the first ones.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="gradsim-report") as beside:
+        replayed = beside.submit(Examples.of, results, facts)
+        layers = "layers" in results.stored
+        theory = beside.submit(theory_section, results, facts) if layers else None
+        yield _convergence(facts)
+        yield _time_to_target(facts)
+        yield _learning_rate(facts)
+        if layers:
+            yield saturation_section(facts)
+            yield activations_section(replayed.result())
+            yield dead_section(facts)
+            yield flow_section(facts)
+            yield theory.result()
+            yield scale_section(facts)
+        else:
+            yield Section("layers", "Layers", absent=_NOT_KEPT.format("statistics of layers", results.stored[-1]))
+            yield activations_section(replayed.result())
+        if "curves" in results.stored:
+            yield _curves(facts, results.curves)
+            if "sharpness" in results.curves:
+                yield _sharpness(facts, results.curves)
+        else:
+            yield Section("loss-curves", "Loss curves", absent=_NOT_KEPT.format("curves", results.stored[-1]))
+        yield failures_section(results, facts, replayed.result())
 
 
 _NOT_KEPT = 'The campaign keeps no {} (store = "{}"); campaign.replay(run_id) shows those of a run.'
@@ -105,7 +120,7 @@ def _convergence(facts: Facts) -> Section:
                 finding,
                 caption,
                 frame.assign(axis=[words.axis_name(a) for a in frame["axis"]]),
-                lambda **look: plots.axis_effects(frame, **look),
+                partial(plots.axis_effects, frame),
                 ("rate", "low", "high"),
                 ("value",),
             )
@@ -148,7 +163,7 @@ def _convergence_by_third(facts: Facts) -> list[Exhibit]:
             f"A panel for each {name}: share of runs that converged with each "
             f"{words.join(map(words.axis_name, by[:2]))}. {pooled(facts, by)}",
             frame,
-            lambda **look: plots.convergence_panels(frame, **look),
+            partial(plots.convergence_panels, frame),
             ("rate", "low", "high"),
             by,
         )
@@ -186,7 +201,7 @@ def _time_to_target(facts: Facts) -> Section:
             "Medians are of runs that converged; how many of all did stands beside, for a choice that fails often can "
             f"look fast. {where}",
             times,
-            lambda **look: plots.time_to_target(times, **look),
+            partial(plots.time_to_target, times),
             ("rate",),
             by,
         ),
@@ -196,7 +211,7 @@ def _time_to_target(facts: Facts) -> Section:
             "No run is left out: those that never reach the target keep a line from rising, and it ends at their "
             f"convergence rate. Shaded: 95% Wilson intervals where it is neither 0 nor all. {where}",
             shares,
-            lambda **look: plots.converged_by_step(shares, **look),
+            partial(plots.converged_by_step, shares),
             ("share", "low", "high"),
             by,
         ),
@@ -235,7 +250,7 @@ def _learning_rate(facts: Facts) -> Section:
             "Median final training loss with bootstrap 95% intervals. All runs count: a diverged one as infinite, "
             f"so where more than half diverged there is a cross in the gray band. {pooled(facts, [*by, rate])}",
             losses,
-            lambda **look: plots.loss_by_learning_rate(losses, **look),
+            partial(plots.loss_by_learning_rate, losses),
             ("diverged_share",),
             [*by, rate],
         ),
@@ -245,7 +260,7 @@ def _learning_rate(facts: Facts) -> Section:
             "Every rate tried, colored by the share of runs that converged; the bar spans the rates at which at "
             f"least half did. A window that reaches an end of what was tried may go on. {pooled(facts, [*by, rate])}",
             windows,
-            lambda **look: plots.learning_rate_windows(rates, windows, **look),
+            partial(plots.learning_rate_windows, rates, windows),
             ("best_rate",),
             by,
         ),
@@ -272,7 +287,7 @@ def _curves(facts: Facts, curves: pd.DataFrame) -> Section:
         caption += f" Each line at the {words.axis_name(rate)} where it converges most often."
     rest = [axis for axis in facts.axes if axis not in by and axis != rate]
     caption += f" Pooled over {words.join(map(words.axis_name, rest))}." if rest else ""
-    exhibit = Exhibit("loss_curves", finding, caption, frame, lambda **look: plots.loss_curves(frame, **look), (), by)
+    exhibit = Exhibit("loss_curves", finding, caption, frame, partial(plots.loss_curves, frame), (), by)
     return Section("loss-curves", "Loss curves", exhibits=[exhibit])
 
 
@@ -297,5 +312,5 @@ def _sharpness(facts: Facts, curves: pd.DataFrame) -> Section:
     )
     caption += f"a full batch would grow. {pooled(facts, [*by, *([rate] if rate else [])])}"
     keys = [*([rate] if rate else []), *by]
-    exhibit = Exhibit("sharpness", finding, caption, frame, lambda **look: plots.sharpness(frame, **look), (), keys)
+    exhibit = Exhibit("sharpness", finding, caption, frame, partial(plots.sharpness, frame), (), keys)
     return Section("sharpness", "Sharpness", exhibits=[exhibit])

@@ -6,6 +6,7 @@ Theory is of the engine's kind, with compiled activations: imported when the sec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def _section(results: Any, facts: Facts) -> Section:
         _finding(beside, keys),
         " ".join(filter(None, [read, choice, untold])),
         beside,
-        lambda **look: plots.theory_over_measurement(beside, [*STATISTICS], panels, **look),
+        partial(plots.theory_over_measurement, beside, [*STATISTICS], panels),
         (),
         keys,
     )
