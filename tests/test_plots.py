@@ -307,6 +307,29 @@ def test_histograms_have_the_numbers_of_the_frame(campaigns):
     assert np.abs(heights - expected).min() < 1e-4
 
 
+def test_what_is_far_from_most_stands_on_the_edges_of_the_flow(campaigns):
+    """One activation that explodes, another that vanishes: the others' lines still fill the axis."""
+    results = campaigns[5]
+    flow = analysis.gradient_flow(results.layers, results.runs, ["activation", "initializer"])
+    flow = flow[flow["initializer"].ne("zeros")]
+    values = ["median", "q25", "q75"]
+    for name, factor in (("gelu", 1e25), ("sigmoid", 1e-25)):
+        flow.loc[flow["activation"].eq(name), values] *= factor
+    figure = plots.gradient_flow(flow)
+    low, high = figure.axes[0].get_ylim()
+    rest = flow[~flow["activation"].isin(["gelu", "sigmoid"])]["median"]
+    assert rest[rest > 0].between(low, high).all()
+    assert np.log10(high / low) < 14
+    for edge in (low, high):
+        (marks,) = {
+            line.get_marker()
+            for line in figure.axes[0].lines
+            if line.get_markerfacecolor() == "none" and np.allclose(np.log10(line.get_ydata()), np.log10(edge), atol=1)
+        }
+        assert marks
+    assert "upper edge: too large" in " ".join(texts(figure))
+
+
 def test_a_single_line_has_no_legend():
     figure = draw(variant("one activation"), "loss_by_learning_rate")
     assert not figure.legends

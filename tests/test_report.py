@@ -18,9 +18,11 @@ from PIL import Image
 import gradsim
 from gradsim import analysis
 from gradsim.analysis import words
+from gradsim.analysis.verdict import Facts
 from gradsim.errors import UsageError
 from gradsim.report import report
 from gradsim.report.replays import POINTS, RUNS, replay_runs
+from gradsim.report.sections import best_table
 from gradsim.report.theory import LINES, PANELS, STATISTICS
 
 VOID = {"meta", "img", "source", "br", "link", "input"}
@@ -148,6 +150,13 @@ def test_first_screen_holds_question_findings_and_settings(written, page):
     verdict = text[: text.index("A run converges when")]
     for part in ("Best setting", "Recommended", "Hopeless", "the rates that other seeds would"):
         assert part in verdict
+
+
+def test_nothing_is_recommended_that_never_converged(written):
+    facts = Facts.of(written[0])
+    converged = written[0].runs["outcome"].eq("converged").groupby([written[0].runs[a] for a in facts.axes[:3]]).any()
+    assert 0 < converged.sum() < len(converged)
+    assert len(best_table(facts, 100, brief=True).rows) == converged.sum()
 
 
 def test_tables_equal_pandas(written, page):

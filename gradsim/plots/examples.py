@@ -136,7 +136,7 @@ def _short(x: float) -> float:
 
 def _layer_colors(layers: Sequence[int]) -> dict[int, tuple]:
     """Steps of cividis, the first layer's darkest on light paper and lightest on dark."""
-    colors = shades(np.linspace(0.05, 0.85, len(layers)), np.linspace(1.0, 0.3, len(layers)))
+    colors = shades(np.linspace(0.05, 0.85, len(layers)), np.linspace(1.0, 0.42, len(layers)))
     return dict(zip(layers, colors, strict=True))
 
 
@@ -211,8 +211,7 @@ def _layer_panel(axes: Axes, rows: pd.DataFrame, colors: dict) -> None:
     for layer, mine in rows[rows["value"].notna()].groupby("layer"):
         axes.plot(mine["step"], mine["value"], color=colors[layer], marker="o", markersize=3, linewidth=1.3)
     if statistic == "delta_ratio":
-        low, high = padded(rows["value"], 0.1)
-        log_axis(axes.yaxis, max(low, 1e-12 * high), high)
+        log_axis(axes.yaxis, *padded(rows["value"], 0.1))
         return
     axes.set_ylim(-0.06, 1.06)
     axes.set_yticks([0, 0.5, 1])

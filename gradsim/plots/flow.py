@@ -22,8 +22,8 @@ FLOW_SPAN = 1e-12
 def gradient_flow(flow: pd.DataFrame) -> Figure:
     """delta_rms by layer at start and end, from `analysis.gradient_flow`; start left, end right, a row a panel.
 
-    The axis spans at most twelve decades, twice what counts as vanishing: what lies below, 0 included, stands on the
-    lower edge as a hollow mark, so that one dead setting does not flatten all others.
+    The axis spans at most twelve decades, twice what counts as vanishing, and begins where most values are: what lies
+    below, 0 included, or far above stands on an edge as a hollow mark, so that no one setting flattens all others.
     """
     title = "Error signal by layer, at the start and at the end"
     panels = _multiples(flow, "those with the largest signal")
@@ -67,22 +67,22 @@ def _start_and_end(panels: Multiples, title: str, name: str, band: tuple[float, 
     figure = new_figure(1.15 + (2.4 if count == 1 else 1.45 if count < 6 else 1.15) * count, WIDTH)
     grid = figure.subplots(count, 2, sharex=True, sharey=True, squeeze=False)
     rows = panels.shown_rows()
-    low, high = padded([*rows["median"], *(band or ())])
-    if np.isnan(low):
-        low, high = 1e-3, 1.0
-    low = max(low, high * FLOW_SPAN)
-    none = bool(rows["median"].lt(low).any())
-    low = low / (high / low) ** 0.05 if none else low
+    low, high = _ends(rows["median"], band)
+    below, above = bool(rows["median"].lt(low).any()), bool(rows["median"].gt(high).any())
+    low = low / (high / low) ** 0.05 if below else low
+    high = high * (high / low) ** 0.05 if above else high
 
     def draw(one: Axes, cell: pd.DataFrame, pen: Pen, _: int) -> None:
         x, y = cell["layer"].to_numpy(float), cell["median"].to_numpy(float)
-        one.plot(x, np.where(y > low, y, np.nan), **pen.line(), zorder=3)
+        inside = (y > low) & (y < high)
+        one.plot(x, np.where(inside, y, np.nan), **pen.line(), zorder=3)
         if band is None:
-            quartiles = [np.clip(cell[name].to_numpy(float), low / 10, None) for name in ("q25", "q75")]
-            one.fill_between(x, *quartiles, where=y > low, color=pen.color, alpha=0.12, linewidth=0)
-        if (y <= low).any():  # an empty unclipped line would count as lying at the figure's corner
-            hollow = {"marker": pen.marker, "linestyle": "", "markerfacecolor": "none", "color": pen.color}
-            one.plot(x[y <= low], np.full((y <= low).sum(), low), clip_on=False, zorder=4, **hollow)
+            quartiles = [np.clip(cell[name].to_numpy(float), low / 10, 10 * high) for name in ("q25", "q75")]
+            one.fill_between(x, *quartiles, where=inside, color=pen.color, alpha=0.12, linewidth=0)
+        for edge, beyond in ((low, y <= low), (high, y >= high)):
+            if beyond.any():  # an empty unclipped line would count as lying at the figure's corner
+                hollow = {"marker": pen.marker, "linestyle": "", "markerfacecolor": "none", "color": pen.color}
+                one.plot(x[beyond], np.full(beyond.sum(), edge), clip_on=False, zorder=4, **hollow)
 
     for (_, column), one in np.ndenumerate(grid):
         _flow_axes(one, frame, (low, high), ("start", "end")[column])
@@ -93,9 +93,25 @@ def _start_and_end(panels: Multiples, title: str, name: str, band: tuple[float, 
             say(one, "no run is finite here")
         if band is not None:
             one.axhspan(*band, color=color("muted"), alpha=0.22, linewidth=0, zorder=0.5)
-    if none:
+    if below:
         panels.note = f"{panels.note} Hollow marks on the lower edge: 0, or too small for the axis.".strip()
+    if above:
+        panels.note = f"{panels.note} Hollow marks on the upper edge: too large for the axis.".strip()
     return finish(panels, grid.ravel().tolist(), title, ("layer (0 = first)", name), None)
+
+
+def _ends(medians: pd.Series, band: tuple[float, float] | None) -> tuple[float, float]:
+    """The ends of the axis: at most three decades above the upper quartile, FLOW_SPAN below that; of steps, which lie
+    close together, three decades below the lower one."""
+    low, high = padded([*medians, *(band or ())])
+    if np.isnan(low):
+        return 1e-3, 1.0
+    some = medians[medians.gt(0) & np.isfinite(medians)]
+    if len(some):
+        quarter, three = np.quantile(some, [0.25, 0.75])
+        high = max(min(high, 1e3 * three), band[1] if band else 0.0)
+        low = min(max(low, 1e-3 * quarter), band[0]) if band else low
+    return max(low, high * FLOW_SPAN), high
 
 
 def _flow_axes(one: Axes, frame: pd.DataFrame, ends: tuple[float, float], moment: str) -> None:

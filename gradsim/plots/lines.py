@@ -267,6 +267,7 @@ def loss_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Figure:
         log_axis(one.yaxis, low, high)
         one.set_xlim(0, curves["step"].max() * 1.02)
         one.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        one.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.6g}"))
     panels.draw(axes, draw)
     for one in axes:
         if not any(np.isfinite(np.asarray(line.get_ydata(), float)[-1]) for line in one.lines):

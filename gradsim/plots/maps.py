@@ -221,7 +221,7 @@ def _cell_texts(axes: Axes, share: np.ndarray, converged: np.ndarray, n: np.ndar
             axes.text(column, row, words.MISSING, ha="center", va="center", color=color("muted"), fontsize=size)
             continue
         ink = _readable(value)
-        tally = f"{converged[row, column]:.0f} of {n[row, column]:.0f}" if share.shape[1] <= 8 else ""
+        tally = f"{converged[row, column]:,.0f} of {n[row, column]:,.0f}" if share.shape[1] <= 8 else ""
         tally = tally or f"{converged[row, column]:.0f}/{n[row, column]:.0f}"
         text = f"{words.percent(value)}\n{tally}" if roomy else tally
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size, linespacing=1.35)

@@ -119,7 +119,7 @@ def pens(values: Sequence[Any]) -> list[Pen]:
     palette = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
     numbers = len(values) > 2 and all(isinstance(v, (int, float, np.number)) for v in values)
     if numbers:
-        palette = shades(np.linspace(0.0, 0.8, len(values)), np.linspace(0.25, 1.0, len(values)))
+        palette = shades(np.linspace(0.0, 0.8, len(values)), np.linspace(0.42, 1.0, len(values)))
     looks = zip(palette, _MARKERS, _DASHES, strict=False)
     return [Pen(*look, label(words.value(value))) for look, value in zip(looks, values, strict=False)]
 

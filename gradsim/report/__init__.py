@@ -26,8 +26,8 @@ def report(results: Any, out: str | Path | None = None, explore: bool = False, f
 
     `out` is the directory, by default `results.path / "report"`; either may be a URL. Beside the page:
     figures/NAME.png (200 dpi) and figures/NAME.csv, the numbers behind each. The page embeds what it shows: no
-    network, no JavaScript, under 5 MB. `results`: path, campaign, runs, curves, layers, axes, info, as Results has
-    them.
+    network, under 5 MB, and JavaScript only to sort tables. `results`: path, campaign, runs, curves, layers, axes,
+    info, as Results has them.
     `explore` writes explore.html, too: linked views of all runs, for which the extra "explore" is needed; the page
     links to it wherever it lies beside it. `formats`: "svg" and "pdf", in which figures are written beside PNG.
     Raises UsageError where the directory cannot be written, GradsimError where the extra is missing.
@@ -44,7 +44,6 @@ def report(results: Any, out: str | Path | None = None, explore: bool = False, f
         if explore:
             explorer.write_explorer(results, folder)
         page = write_report(results, folder, formats)
-        explorer.link(page)
     return place / page.name
 
 

@@ -16,7 +16,6 @@ from gradsim.report import explore_data, explore_views
 NAME = "explore.html"
 LARGEST = 7_500_000
 """Bytes of the page at most, whatever the campaign."""
-LINK = "<!-- explorer -->"
 
 
 def needs() -> None:
@@ -44,16 +43,6 @@ def write_explorer(results: Any, out: Path) -> Path:
         reason = error.strerror or error
         raise UsageError(f"out = {str(out)!r}: the explorer cannot be written there ({reason})") from error
     return out / NAME
-
-
-def link(index: Path) -> None:
-    """Link the explorer from the report beside it, where it exists."""
-    if not (index.parent / NAME).is_file():
-        return
-    page = index.read_text(encoding="utf-8")
-    part = index.with_name(f".{index.name}.part")
-    part.write_text(page.replace(LINK, f'<a href="{NAME}">Explore</a>', 1), encoding="utf-8")
-    os.replace(part, index)
 
 
 def _page(results: Any) -> str:

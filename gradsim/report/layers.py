@@ -51,6 +51,8 @@ def _saturation_exhibit(facts: Facts, runs: pd.DataFrame, by: Sequence[str], nam
         finding = f"Most saturated on both sides is {what}layer {int(row['layer'])} at step "
         finding += f"{words.count(row['step'])}, "
         finding += f"{words.percent(row['low'])} low and {words.percent(row['high'])} high."
+        if not min(row["low"], row["high"]):
+            finding = "No layer saturates on both sides."
     which = " Only activations that flatten on both sides." if name != "saturation" else ""
     caption = f"Mean over runs still finite; layers upward, checkpoints rightward.{which} {pooled(facts, by)}"
     return Exhibit(name, finding, caption, frame, partial(plots.saturation, frame), ("low", "high"), by)
@@ -68,8 +70,11 @@ def dead_section(facts: Facts) -> Section:
     if frame.empty:
         return Section("dead-units", "Dead units", intro, absent="No run has a finite record at its end.")
     row = frame.loc[frame["mean"].idxmax()]
-    finding = f"Most dead units: {words.setting(row, [*by, rate])}, {words.percent(row['mean'])} "
-    finding += f"(95% interval {words.span(row['low'], row['high'], words.percent)})."
+    axes = [*by, *([rate] if facts.rate else [])]
+    finding = f"Most dead units: {words.setting(row, axes)}, {words.percent(row['mean'])}"
+    if row["low"] < row["high"]:
+        finding += f" (95% interval {words.span(row['low'], row['high'], words.percent)})"
+    finding += "."
     if row["mean"] == 0:
         finding = "No hidden unit is dead at the end of any run with a finite record."
     caption = "Mean share of dead hidden units at the last checkpoint, over runs still finite, with bootstrap "
@@ -83,9 +88,11 @@ def dead_section(facts: Facts) -> Section:
         ("mean", "low", "high", "median"),
         [*by, rate],
     )
-    exhibits = [exhibit]
-    if row["mean"] > 0:
-        exhibits += [_dead_over_time(facts), *_dead_by_axis(facts)]
+    if row["mean"] == 0:
+        return Section("dead-units", "Dead units", intro, [exhibit])
+    # Over a single learning rate the figure over time says the same, and more.
+    exhibits = [exhibit] if facts.rate else []
+    exhibits += [_dead_over_time(facts), *_dead_by_axis(facts)]
     return Section("dead-units", "Dead units", intro, exhibits)
 
 
@@ -170,7 +177,7 @@ def _scale_finding(facts: Facts, medians: pd.Series) -> str:
     if medians.empty:
         return "No layer has weights other than 0 before the first step."
     inside = int(medians.between(*RULE).sum())
-    finding = f"At step 0, {words.count(inside)} of {words.plural(len(medians), 'median')} lie within half a decade of "
+    finding = f"At step 0, {words.count(inside)} of {words.plural(len(medians), 'median')} lie within a factor of 3 of "
     finding += f"1/1000; all lie between {words.number(medians.min())} and {words.number(medians.max())}."
     good = analysis.update_ratios(facts.layers, facts.runs[facts.runs["outcome"].eq("converged")])
     if len(good) and good["moment"].eq("start").any():
@@ -193,7 +200,8 @@ def flow_section(facts: Facts) -> Section:
             finding = f"At step 0 the error signal at the first layer is {times} times that at the output layer."
     caption = "delta_rms is the root mean square of dLoss/dz over probe samples and units; the last layer is the "
     caption += f"linear output. Runs that are no longer finite drop out of the end. {pooled(facts, by)}"
-    intro = "How much of the error reaches the early layers. A line that falls toward layer 0 means vanishing, "
+    intro = "The error signal, the derivative of the loss by a layer's pre-activations, is what moves its weights. "
+    intro += "A line that falls toward layer 0 means vanishing, "
     intro += "one that rises means exploding gradients."
     exhibit = Exhibit("gradient_flow", finding, caption, frame, partial(plots.gradient_flow, frame), (), by)
     return Section("gradient-flow", "Gradient flow", intro, [exhibit])

@@ -41,10 +41,9 @@ def network_text(runs: pd.DataFrame) -> str:
 
 
 def setup_line(results: Any) -> str:
-    """What was trained, in a line: networks, steps, batch, loss, optimizer."""
+    """What was trained, in a line: how many networks, steps, batch, loss, optimizer."""
     runs = results.runs
-    shape = (results.info or {}).get("networks")
-    parts = [f"{words.plural(len(runs), 'network')}{f' {shape}' if shape else ''}"]
+    parts = [words.plural(len(runs), "network")]
     for name, text in (
         ("steps", "{} steps"),
         ("batch_size", "batches of {}"),
@@ -137,7 +136,7 @@ def varied_settings(results: Any) -> list[tuple[str, str]]:
 
 
 DEFINITIONS = (
-    ("converged", "the full training loss reached the target at a checkpoint, by default 10% of the best constant's"),
+    ("converged", "the full training loss reached the target, by default 10% of the best constant prediction's loss"),
     ("diverged", "the final full training loss is not finite, or over 1,000 times the one at step 0 (default)"),
     ("stalled", "under 1% relative gain in loss over the last third of the steps (default)"),
     ("learning", "none of these: the loss was still falling"),
@@ -145,7 +144,7 @@ DEFINITIONS = (
     ("saturated", "the share of (sample, unit) pairs whose slope is under a tenth of the activation's largest slope"),
     ("dead", "the share of units whose slope is under 1e-7 for every sample of the probe set"),
     ("delta_rms", "the root mean square of delta = dLoss/dz, z the pre-activations of a layer"),
-    ("probe set", "the first training samples, as many as `probe_samples` says; layers are measured on it"),
+    ("probe set", "the first training samples, as many as the setting probe_samples says; layers are measured on it"),
     ("rates", "shares of runs with Wilson's score interval, 95%"),
     ("medians and means", "with a percentile bootstrap interval, 95%, 1,000 seeded resamples; runs are the unit"),
     ("choosing the best", "intervals hold for each row alone; the best of many looks better than it is"),

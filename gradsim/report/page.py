@@ -16,6 +16,7 @@ from gradsim.errors import UsageError
 from gradsim.plots.files import PRINT_DPI
 from gradsim.report import methods
 from gradsim.report.drawing import Crew, Drawing, Pictures
+from gradsim.report.explore import NAME as EXPLORER
 from gradsim.report.layout import Exhibit
 from gradsim.report.sections import best_table, convergence_exhibit, sections
 from gradsim.report.tables import data_file, hopeless_table, table
@@ -60,7 +61,7 @@ def template(name: str) -> Callable[..., str]:
 
 def _render(results: Any, out: Path, formats: Sequence[str]) -> str:
     facts = Facts.of(results)
-    context = {"facts": facts, "findings": verdict(facts), **_head(results)}
+    context = {"facts": facts, "findings": verdict(facts), "explorer": (out / EXPLORER).is_file(), **_head(results)}
     if facts.runs.empty:
         return template("empty.html.j2")(context)
     folder, told = out / "figures", []

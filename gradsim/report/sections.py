@@ -60,6 +60,8 @@ def best_table(facts: Facts, limit: int, brief: bool = False) -> Table:
     best = facts.settings
     if not facts.converged:
         best = best[np.isfinite(best["loss"])].sort_values("loss", kind="stable")
+    elif brief:  # sorted by their intervals: what never converged stands last
+        limit = min(limit, int(best["converged"].gt(0).sum()))
     score = SCORES.get(score_column(facts.runs) or "", "")
     return settings_table(best, setting_axes(facts.axes), score, limit, brief)
 
@@ -109,8 +111,10 @@ def _convergence(facts: Facts) -> Section:
         spread = frame.groupby("axis", sort=False)["rate"].agg(lambda rate: rate.max() - rate.min())
         axis = spread.idxmax()
         name = words.axis_name(axis)
-        finding = f"The {name} makes the widest difference: {words.percent(spread.max())} of the runs lie between "
-        finding += "its best and its worst value."
+        ends = frame[frame["axis"].eq(axis)]
+        low, high = ends.loc[ends["rate"].idxmin()], ends.loc[ends["rate"].idxmax()]
+        finding = f"The {name} makes the widest difference: from {words.percent(low['rate'])} converged "
+        finding += f"({words.value(low['value'])}) to {words.percent(high['rate'])} ({words.value(high['value'])})."
         if spread.max() == 0:
             finding = f"Every value of every axis converged equally often ({words.percent(frame['rate'].iloc[0])})."
         caption = "Every value of every axis, all other axes pooled; lines are 95% Wilson intervals."
@@ -133,7 +137,7 @@ def _convergence(facts: Facts) -> Section:
     tables = [(title, best)] if best.rows else []
     if len(facts.hopeless) and facts.converged:
         lost = hopeless_table(facts.hopeless, 20)
-        tables.append(("Without a single run that converged, in as few words as possible", lost))
+        tables.append(("Settings without a single run that converged", lost))
     return Section("convergence", "Convergence", intro, exhibits, tables)
 
 
@@ -148,14 +152,13 @@ def _convergence_by_third(facts: Facts) -> list[Exhibit]:
     trained = best[best["converged"] > 0]
     finding = f"At no {name} did any combination converge."
     if len(trained):
-        top, most = trained.loc[trained["low"].idxmax()], trained.groupby(by[:2], sort=False, observed=True).size()
+        top, ties = trained.loc[trained["low"].idxmax()], int(frame["low"].eq(trained["low"].max()).sum())
         finding = f"Best of all is {words.setting(top, by)}: {words.rate(top['converged'], top['n'])} converged."
-        if len(best) > 1:
-            finding += f" {words.plural(len(most), 'combination')} of {words.join(map(words.axis_name, by[:2]))} "
-            finding += f"{'leads' if len(most) == 1 else 'lead'} at one {name} or another"
-            finding += (
-                f"; at {len(best) - len(trained)} of {len(best)} none converged." if len(trained) < len(best) else "."
-            )
+        if ties > 1:
+            finding = f"{words.count(ties)} of {words.count(len(frame))} combinations share the highest rate: "
+            finding += f"{words.rate(top['converged'], top['n'])} converged."
+        if len(trained) < len(best):
+            finding += f" In {len(best) - len(trained)} of {len(best)} panels none converged."
     return [
         Exhibit(
             "convergence_panels",
@@ -192,8 +195,9 @@ def _time_to_target(facts: Facts) -> Section:
         found += f" (95% interval {words.span(best['steps_low'], best['steps_high'])})"
     found += f", {words.count(best['converged'])} of {words.count(best['n'])} converged."
     half = shares[shares["share"].ge(0.5)].groupby(by, sort=False, observed=True).ngroups if by else int(len(often) > 0)
-    lines = words.plural(len(times), "line")
-    crossed = f"{words.count(half)} of {lines} {'crosses' if half == 1 else 'cross'} one half, the median of all runs."
+    crossed = f"In {words.count(half)} of {words.plural(len(times), 'combination')} at least half of the runs reach it."
+    if len(times) == 1:
+        crossed = f"{'At least' if half else 'Fewer than'} half of the runs reach it."
     exhibits = [
         Exhibit(
             "time_to_target",
@@ -216,7 +220,8 @@ def _time_to_target(facts: Facts) -> Section:
             by,
         ),
     ]
-    intro = "The first step at which the loss of an epoch back, or the training loss at a checkpoint, is at the target."
+    intro = "The first step at which the mean loss of the last epoch, or the training loss at a checkpoint, is "
+    intro += "at the target or below."
     return Section(name, title, intro, exhibits)
 
 

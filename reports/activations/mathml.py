@@ -213,8 +213,8 @@ class _Reader:
         if token == "{":
             return f"<mrow>{self.row(('}',))}</mrow>"
         if token in (r"\frac", r"\tfrac", r"\dfrac"):
-            small = "" if token == r"\frac" else ' displaystyle="false"'
-            return f"<mfrac{small}>{_one(self.argument())}{_one(self.argument())}</mfrac>"
+            fraction = f"<mfrac>{_one(self.argument())}{_one(self.argument())}</mfrac>"
+            return fraction if token == r"\frac" else f'<mstyle displaystyle="false">{fraction}</mstyle>'
         if token == r"\sqrt":
             if self.peek() == "[":
                 self.take()

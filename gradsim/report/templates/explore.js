@@ -3,7 +3,7 @@
 "use strict";
 const D = JSON.parse(document.getElementById("data").textContent);
 const N = D.ids.length;
-const MOST_LINES = 150, MOST_ROWS = 40, MOST_VALUES = 100, BINS = 12;
+const MOST_LINES = 150, MOST_ROWS = 40, MOST_VALUES = 100, BINS = 12, DECADES = 16;
 const $ = id => document.getElementById(id);
 const make = (tag, text = "", attributes = {}) => {
   const element = document.createElement(tag);
@@ -64,24 +64,27 @@ function ticks(low, high, log) {
 }
 
 // A scale for numbers, some perhaps 0 or null: those have bands of their own below and above.
+// Of a scale of more than so many decades the values below them are at its floor, with the zeros.
 function numberScale(values, {log = false, absent = "", least = "", share = false, high = null} = {}) {
   const known = finite(values);
   if (!known.length && absent) return {place: () => 0, low: -1, high: 1, marks: [[0, absent]], gap: 1};
-  const zeros = log && known.some(value => value <= 0);
   let [low, top] = ends(log ? known.filter(value => value > 0).map(Math.log10) : known);
   if (high !== null && log && top > Math.log10(high)) top = Math.log10(high);
+  const deep = log && low < top - DECADES;
+  if (deep) low = Math.floor(top - DECADES);
+  const zeros = log && (deep || known.some(value => value <= 0));
   if (!(low <= top)) [low, top] = log ? [-1, 0] : [0, 1];
   if (share && !log) [low, top] = [0, 1];
   if (low === top) [low, top] = [low - 0.5, top + 0.5];
   const gap = 0.1 * (top - low), marks = ticks(low, top, log);
   if (least && low <= -1) marks.splice(0, marks.length, [-1, least], ...marks.filter(mark => mark[0] > -1));
   const floor = low - gap, roof = top + gap;
-  if (zeros) marks.unshift([floor, "0"]);
+  if (zeros) marks.unshift([floor, deep ? `<${number(10 ** low)}` : "0"]);
   const missing = absent && values.some(value => value === null || !Number.isFinite(value));
   if (missing) marks.push([roof, absent]);
   return {
     place: value => value === null || !Number.isFinite(value) ? roof
-      : log ? (value > 0 ? Math.log10(value) : floor) : value,
+      : log ? (value > 0 && Math.log10(value) >= low ? Math.log10(value) : floor) : value,
     low: (zeros ? floor : low) - 0.4 * gap, high: (missing ? roof : top) + 0.4 * gap, marks, gap,
   };
 }
