@@ -355,7 +355,7 @@ def _flow(facts: Facts) -> str:
 
 _SENTENCES: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("Overall", _overall),
-    ("Best choice", _combination),
+    ("Most forgiving", _combination),
     ("Best setting", _best),
     ("Hopeless", _never),
     ("Failures", _killers),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -96,9 +97,18 @@ def provenance(results: Any) -> list[tuple[str, str]]:
         *((words.axis_name(name).capitalize(), _seeds(runs[name])) for name in REPLICATES if name in runs),
         ("Wall time", seconds),
         ("Machine", ", ".join(machine) or UNKNOWN),
-        ("Date", str(info.get("date") or UNKNOWN)),
+        ("Date", _day(str(info.get("date") or UNKNOWN))),
         ("Versions", versions or UNKNOWN),
     ]
+
+
+def _day(iso: str) -> str:
+    """A moment as people write it, where it is one."""
+    try:
+        moment = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if moment.tzinfo else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _seeds(values: pd.Series) -> str:
