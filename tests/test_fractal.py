@@ -10,8 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from campaign_help import ROOT, ids_of, small
-from matplotlib.path import Path as Outline
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from gradsim import Campaign, UsageError
 from gradsim.shard import _trainability
@@ -190,9 +189,10 @@ def snowflake(size: int) -> np.ndarray:
     """bool [size, size]: inside Koch's curve about a triangle, turned so that it fits no grid."""
     corners = [np.exp(1j * (0.3 + angle)) for angle in (np.pi / 2, -np.pi / 6, -5 * np.pi / 6)]
     curve = [p for k in range(3) for p in koch(corners[k], corners[(k + 1) % 3], 6)]
-    x, y = np.meshgrid(*[np.linspace(-1.2, 1.2, size)] * 2)
-    inside = Outline([(p.real, p.imag) for p in curve]).contains_points(np.stack([x.ravel(), y.ravel()], axis=1))
-    return inside.reshape(size, size)
+    picture = Image.new("1", (size, size))
+    places = (1 + np.array([(p.real, p.imag) for p in curve]) / 1.2) * size / 2
+    ImageDraw.Draw(picture).polygon(places.ravel().tolist(), fill=1)
+    return np.asarray(picture)
 
 
 def test_edges_are_where_neighbors_end_differently():
