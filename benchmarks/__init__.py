@@ -1,1 +1,1 @@
-"""Benchmarks: `suite/` runs under asv at every commit, `peers.py` compares with JAX and PyTorch."""
+"""Benchmarks: `suite/` runs under asv at every commit, `peers.py` compares with JAX, PyTorch, NumPy and others."""

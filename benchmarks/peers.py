@@ -22,8 +22,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 # Below the path: run as a script, Python looks only beside this file.
-from benchmarks.contenders import CONTENDERS, machine  # noqa: E402
-from benchmarks.contenders.rounds import ENOUGH_SECONDS, ENOUGH_TURNS, PAUSE, Row, say  # noqa: E402
+from benchmarks.contenders import CONTENDERS, SLOW, machine  # noqa: E402
+from benchmarks.contenders.rounds import PAUSE, Row, rests, say  # noqa: E402
 from benchmarks.contenders.tables import markdown, page  # noqa: E402
 from benchmarks.contenders.tasks import ROWS, USUAL_ROWS, Campaign  # noqa: E402
 from benchmarks.contenders.twin import Gate  # noqa: E402
@@ -31,7 +31,7 @@ from benchmarks.contenders.twin import Gate  # noqa: E402
 __all__ = ["markdown"]
 LEAST_REPEATS = 5
 # For the estimate: gradsim's speed on the machine of benchmarks/README.md, and what starting a process takes.
-FLOPS, START_SECONDS = 1.2e11, 3.0
+FLOPS, START_SECONDS = 1.2e11, 2.0
 
 
 def rows_named(patterns: list[str]) -> list[str]:
@@ -54,7 +54,7 @@ def estimate(rows: list[str], contenders: list[str], repeats: int) -> float:
             if entry.cold and not campaign:
                 continue
             turn = entry.slower * row.flops / FLOPS + entry.compiling * campaign
-            turns = min(repeats, max(ENOUGH_TURNS, int(ENOUGH_SECONDS / turn) + 1))
+            turns = next((n for n in range(repeats) if rests([turn] * n)), repeats)
             total += START_SECONDS + turns * (turn + PAUSE + START_SECONDS * campaign)
             total += 0 if campaign else entry.setup + turn
     return total
@@ -66,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     rows = f"names or patterns such as '16-16-1*', or all; default: {' '.join(USUAL_ROWS)}"
     parser.add_argument("--rows", nargs="+", default=list(USUAL_ROWS), metavar="NAME", help=rows)
-    parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
+    usual = [name for name in CONTENDERS if name not in SLOW]
+    chosen = f"{', '.join(CONTENDERS)}, or all; default: all but {' and '.join(SLOW)}"
+    options = {"choices": [*CONTENDERS, "all"], "default": usual, "metavar": "NAME", "help": chosen}
+    parser.add_argument("--contenders", nargs="+", **options)
     parser.add_argument("--repeats", type=int, help=f"rounds, at least {LEAST_REPEATS}, the default")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, 2 rounds: tries the machinery only")
     parser.add_argument("--list", action="store_true", help="name all rows and stop")
@@ -85,6 +88,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         given.rows = rows_named(given.rows)
     except ValueError as error:
         parser.error(str(error))
+    if "all" in given.contenders:
+        given.contenders = list(CONTENDERS)
     if given.repeats is None:
         given.repeats = 2 if given.quick else LEAST_REPEATS
     least = 1 if given.quick else LEAST_REPEATS

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gradsim import jit
-from gradsim.lanes import lane, lane_count, single, store, tuple_loader
+from gradsim.lanes import LANES, lane, lane_count, single, store, tuple_loader
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def _kernels(formula: Callable, inputs: int) -> tuple[Callable, Callable]:
 def on_lanes(formula: Callable, outputs: int, *inputs: np.ndarray) -> np.ndarray:
     """[outputs, n]: `formula(*lanes) -> tuple of lanes` over flat inputs, in full-width vectors."""
     dtype, n = inputs[0].dtype, inputs[0].size
-    size = 64 // dtype.itemsize
+    size = LANES[dtype]
     padded = np.ones((len(inputs), -(-n // size) * size), dtype)
     padded[:, :n] = inputs
     vectors = np.ascontiguousarray(padded.reshape(len(inputs), -1, size).swapaxes(0, 1))

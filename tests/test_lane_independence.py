@@ -7,6 +7,7 @@ import pytest
 from engine_help import CHECKPOINTS, TOLERANCE, Setup, Trained, relative_error
 
 import gradsim as gs
+from gradsim.lanes import LANES
 from gradsim.losses import LOSSES
 from gradsim.optimizers import OPTIMIZERS
 
@@ -80,7 +81,7 @@ def test_lane_and_group_do_not_matter(dtype):
 @every_dtype
 def test_a_group_stops_when_all_of_its_lanes_are_lost(dtype):
     setup = Setup((5, 6, 4), ("relu",), dtype, steps=40, checkpoints=(0, 20, 40), batch=None, test_samples=5)
-    lost = Trained(setup, rates=np.full((16 if dtype == "float32" else 8, 2), 1e25))
+    lost = Trained(setup, rates=np.full((LANES[np.dtype(dtype)], 2), 1e25))
     stop = int((~np.isfinite(lost.losses)).all(axis=0).argmax())
     assert 0 < stop < 19
     # Nothing is recorded after, and the weights are those of the step where it stopped.
