@@ -82,13 +82,12 @@ def truncated(x):
 
 
 @jit.device
-def _fill(campaign_seed, seeds, part, stream, count, scales, out, first, offset, stride):
-    """out[first + i * stride + offset + (0..7)] = the scaled base numbers i < count; scales [SCALES * 8]."""
+def _fill(campaign_seed, seeds, part, stream, count, scales, out, first, offset, stride, pair):
+    """out[first + i * stride + offset + (0..7)] = the scaled base numbers i < count; scales [SCALES * 8], pair [16]."""
     lanes = bits(load(seeds, 0))
     shift, normal, uniform, bent = load(scales, 0), load(scales, 8), load(scales, 16), load(scales, 24)
     any_normal, any_uniform = count_true(normal != 0) > 0, count_true(uniform != 0) > 0
     any_bent = count_true(bent != 0) > 0
-    pair = np.empty(16)
     for i in range(0, count, 2):
         x, y = shift, shift
         if any_normal or any_bent:
@@ -108,7 +107,7 @@ def _fill(campaign_seed, seeds, part, stream, count, scales, out, first, offset,
 
 
 @jit.kernel
-def _initialize(layers, campaign_seed, seeds, scales, out):
+def _initialize(layers, campaign_seed, seeds, scales, out, pair):
     """seeds [groups, halves, 8] (bits of uint64), scales [groups, layers, 2, halves, SCALES * 8], out [groups, P L]."""
     for g in range(seeds.shape[0]):
         flat = out[g]
@@ -119,10 +118,10 @@ def _initialize(layers, campaign_seed, seeds, scales, out):
             for half in range(seeds.shape[1]):
                 key, offset = seeds[g, half], half * 8
                 own = scales[g, i, 0, half]
-                _fill(campaign_seed, key, i, STREAM_WEIGHTS, count, own, flat, layer.weights * size, offset, size)
+                _fill(campaign_seed, key, i, STREAM_WEIGHTS, count, own, flat, layer.weights * size, offset, size, pair)
                 if layer.biases >= 0:
                     n, own = layer.fan_out, scales[g, i, 1, half]
-                    _fill(campaign_seed, key, i, STREAM_BIASES, n, own, flat, layer.biases * size, offset, size)
+                    _fill(campaign_seed, key, i, STREAM_BIASES, n, own, flat, layer.biases * size, offset, size, pair)
 
 
 def _drawn(
@@ -136,7 +135,7 @@ def _drawn(
     split = lanes_array(scales, dtype).reshape(groups, *scales.shape[1:], halves, 8)
     ordered = np.ascontiguousarray(np.moveaxis(split, -2, 3)).reshape(*split.shape[:3], halves, SCALES * 8)
     out = aligned_empty((groups, int(layers["trained"].sum()) * size), dtype)
-    _initialize(layers, campaign_seed, keys, ordered, out)
+    _initialize(layers, campaign_seed, keys, ordered, out, aligned_empty(16, np.float64))
     return out
 
 
