@@ -39,8 +39,8 @@ def train_arrays(
     """
     dtype = weights[0][0].dtype
     widths = (weights[0][0].shape[1], *(W.shape[2] for W, _ in weights))
-    task = _task(Architecture(widths, (get(activation),) * (len(widths) - 2)), dtype, X, y, loss)
-    networks = _networks(task, weights, learning_rate)
+    task = task_of(Architecture(widths, (get(activation),) * (len(widths) - 2)), dtype, X, y, loss)
+    networks = networks_of(task, weights, learning_rate)
     groups = len(networks.weights)
     bounds = np.linspace(0, groups, min(groups, CHUNKS * threads) + 1).round().astype(int)
     works = [task.workspace() for _ in range(threads)]
@@ -59,7 +59,7 @@ def train_arrays(
     return _weights(task, networks, len(learning_rate)), seconds
 
 
-def _task(architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndarray, loss: str) -> Task:
+def task_of(architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndarray, loss: str) -> Task:
     steps, batch, _ = X.shape
     labels = y.ndim == 2
     empty = np.empty(0, dtype)
@@ -85,7 +85,7 @@ def _task(architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndar
     )
 
 
-def _networks(task: Task, weights: Sequence[tuple[np.ndarray, np.ndarray]], rates: np.ndarray) -> Networks:
+def networks_of(task: Task, weights: Sequence[tuple[np.ndarray, np.ndarray]], rates: np.ndarray) -> Networks:
     n, architecture, dtype = len(rates), task.architecture, task.dtype
     starts = [
         np.tile(a.parameter_vector(), units)

@@ -252,7 +252,7 @@ def _through_weights(layer, weights, delta, first, out, at, rows, add):
 @jit.device
 def _still_passes(layers, loss, group, data, labels, targets, rows, capacity, divisor, p):
     """Forward and backward pass of the networks as they are, and what of the second derivatives needs no direction."""
-    forward(layers, group, data, p.z, p.h, p.slope, p.outputs, rows, capacity, True, 0, -1, 0)
+    forward(layers, group, data, p.z, p.h, p.slope, p.outputs, rows, capacity, True, 0, -1, 0, None)
     last = layers.size - 1
     at = layers[last].z * capacity * 8
     copy(p.outputs, 0, p.delta, at, rows * layers[last].fan_out * 8)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradsim import jit
+from gradsim.engine import clock
 from gradsim.engine.network import Group, clear, copy, deltas_before, forward, gradient
 from gradsim.engine.probe import UPDATE, WEIGHT, mean_square, probe
 from gradsim.lanes import count_true, lane_count, load, load_wide, narrow, pointer, spread, sqrt, store, where, widen
@@ -80,7 +81,7 @@ def _evaluate(layers, group, settings, samples, count, work):
         labels, targets = samples.labels[start:], samples.targets[start * units :]
         h, capacity = work.h, settings.capacity
         z = work.z if settings.keeps_z else h
-        forward(layers, group, data, z, h, work.slope, work.delta, rows, capacity, False, 0, -1, 0)
+        forward(layers, group, data, z, h, work.slope, work.delta, rows, capacity, False, 0, -1, 0, None)
         if settings.classes > 0:
             _count_hits(work.delta, labels, rows, units, work.hits)
         elif targets.size > 0:
@@ -105,10 +106,12 @@ def _backward(layers, group, settings, data, rows, add, work):
         layer = layers[i]
         before = layers[i - 1].h if i > 0 else 0
         gradient(layer, i, h, before, data, delta, work.grad, add, rows, capacity)
+        clock.mark(work.clock, clock.GRADIENT, i)
         if i > 0:
             delta, other = deltas_before(
                 layer, layers[i - 1], group, z, h, work.slope, delta, other, work.grad, add, rows, capacity, True
             )
+            clock.mark(work.clock, clock.DELTAS, i)
 
 
 @jit.device
@@ -165,6 +168,7 @@ def _update(layers, weights, numbers, factors, settings, work, step, measure):
             for k in range(0, count * size, size):
                 store(work.old, k, load(weights, first + k) - load(work.old, k))
             store(work.change, i * size, mean_square(work.old, 0, count))
+        clock.mark(work.clock, clock.UPDATE, i)
 
 
 @jit.device
@@ -186,6 +190,7 @@ def _step(layers, group, settings, train, rows, step, work):
     if rows.size > 0:
         _gather(train, rows, features, outputs, work.batch)
         samples = work.batch
+    clock.mark(work.clock, clock.BATCH, 0)
     clear(work.total, 0, work.total.size)
     start = 0
     while start < settings.batch:
@@ -195,9 +200,10 @@ def _step(layers, group, settings, train, rows, step, work):
         h, capacity = work.h, settings.capacity
         z = work.z if settings.keeps_z else h
         seed = settings.campaign_seed
-        forward(layers, group, data, z, h, work.slope, work.delta, piece, capacity, True, seed, step, start)
+        forward(layers, group, data, z, h, work.slope, work.delta, piece, capacity, True, seed, step, start, work.clock)
         batch = float(settings.batch)
         call_loss(settings.loss, pointer(work.delta, 0), labels, targets, group.loss, piece, outputs, batch, work.total)
+        clock.mark(work.clock, clock.LOSS, 0)
         _backward(layers, group, settings, data, piece, start > 0, work)
         start += piece
 
@@ -206,6 +212,7 @@ def _step(layers, group, settings, train, rows, step, work):
 def train_groups(groups, layers, settings, train, test, batches, checkpoints, networks, records, work, stop):
     """Train `groups` groups; True unless stopped."""
     s = settings[0]
+    clock.begin(work.clock)
     for g in range(groups):
         weights, numbers, saturation = networks.weights[g], networks.numbers[g], networks.saturation[g]
         group = Group(weights, networks.parameters[g], networks.seeds[g], work.drawn, networks.loss[g])
@@ -229,9 +236,11 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
                 break
             if stop[0]:
                 return False
+            clock.mark(work.clock, clock.OTHER, 0)
             _step(layers, group, s, train, batches[step], step, work)
             lost = load_wide(work.total, 0, spread(0, weights)) / s.batch
             store(records.losses[g, step], 0, lost)
+            clock.mark(work.clock, clock.OTHER, 0)
             # A difference with itself is NaN where the loss is not finite.
             if count_true(lost - lost == 0) == 0:
                 break

@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 from gradsim import jit
 from gradsim.activations.spec import Activation
+from gradsim.engine import clock
 from gradsim.engine.contraction import contract, contract_shared, null
 from gradsim.engine.random import draw_noise
 from gradsim.lanes import LANES, call_address, group_count, lane_count, load, pointer, spread, store
@@ -235,7 +236,7 @@ def _parameters_of(layer, group, drawn, capacity):
 
 
 @jit.device
-def forward(layers, group, data, z, h, slope, outputs, rows, capacity, slopes, campaign_seed, step, first_row):
+def forward(layers, group, data, z, h, slope, outputs, rows, capacity, slopes, campaign_seed, step, first_row, times):
     """All layers for `rows` rows of data; hidden results at `capacity` times a layer's offset, the last into `outputs`.
 
     z may be h itself; `slopes`: whether slopes are wanted. data: scalars [rows, features], common to all lanes. Random
@@ -257,6 +258,7 @@ def forward(layers, group, data, z, h, slope, outputs, rows, capacity, slopes, c
         else:
             before = pointer(h, layers[i - 1].h * capacity * size)
             contract(before, w, target, bias, m * size, size, n * size, size, n * size, size, 0, size, rows, n, m)
+        clock.mark(times, clock.FORWARD, i)
         if not last:
             if layer.random > 0 and step >= 0:
                 _draw(layer, i, group, campaign_seed, step, first_row, rows, capacity)
@@ -264,6 +266,7 @@ def forward(layers, group, data, z, h, slope, outputs, rows, capacity, slopes, c
             into, steep = pointer(h, layer.h * capacity * size), pointer(slope, layer.z * capacity * size)
             block = layer.activation if slopes else layer.value
             call_activation(block, target, into, steep, values, rows, layer.units, by_row, by_unit)
+            clock.mark(times, clock.ACTIVATION, i)
 
 
 @jit.device

@@ -240,7 +240,7 @@ def probe(layers, group, saturation, loss, samples, rows, work, capacity, out):
         begin = start == 0
         data = samples.features[start * features :]
         delta, other = work.delta, work.other
-        forward(layers, group, data, work.z, work.h, work.slope, delta, piece, capacity, True, 0, -1, 0)
+        forward(layers, group, data, work.z, work.h, work.slope, delta, piece, capacity, True, 0, -1, 0, None)
         for i in range(layers.size - 1):
             layer = layers[i]
             at = layer.z * capacity * size

@@ -60,7 +60,7 @@ class Records(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch of one thread."""
+    """Scratch of one thread; `clock` where stages are timed (`gradsim.engine.clock`)."""
 
     z: np.ndarray
     h: np.ndarray
@@ -79,6 +79,7 @@ class Work(NamedTuple):
     hits: np.ndarray
     squares: np.ndarray
     batch: Samples
+    clock: np.ndarray | None = None
 
 
 SETTINGS = np.dtype(
