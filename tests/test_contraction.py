@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradsim import jit
-from gradsim.engine.contraction import contract, contract_shared, null
+from gradsim.engine.contraction import contract, contract_shared, contract_times, null
 from gradsim.lanes import LANES, aligned_empty, pointer
 
 # Tiles are 4x4, 1x4, 8x2, 1x2, 8x1 and 1x1: these leave every remainder of rows and columns.
@@ -46,6 +46,14 @@ def _shared(a, b, c, start, given, strides, sizes):
     a_m, a_k, b_k, b_n, c_m, c_n, start_m, start_n = strides
     m, n, k = sizes
     contract_shared(at_a, at_b, at_c, first, a_m, a_k, b_k, b_n, c_m, c_n, start_m, start_n, m, n, k)
+
+
+@jit.kernel
+def _times(a, b, c, factor, strides, sizes):
+    at_a, at_b, at_c, by = pointer(a, 0), pointer(b, 0), pointer(c, 0), pointer(factor, 0)
+    a_m, a_k, b_k, b_n, c_m, c_n = strides
+    m, n, k = sizes
+    contract_times(at_a, at_b, at_c, null(at_c), by, a_m, a_k, b_k, b_n, c_m, c_n, 0, 0, m, n, k)
 
 
 KERNELS = {"lanes": _lanes, "shared": _shared}
@@ -105,6 +113,17 @@ def test_whole_numbers_come_out_exact_in_every_shape(kind, start, dtype):
         arrays = operands(kind, rows, columns, length, dtype, lambda shape: random.integers(-8, 9, shape))
         got = run(kind, *arrays, start)
         np.testing.assert_array_equal(got, wanted(kind, *arrays, start), err_msg=f"{rows} x {columns}, length {length}")
+
+
+@every_dtype
+def test_a_factor_multiplies_what_comes_out(dtype):
+    random = np.random.default_rng(5)
+    for rows, columns, length in itertools.product(ROWS, COLUMNS, (1, 3)):
+        a, b, c, _ = operands("lanes", rows, columns, length, dtype, lambda shape: random.integers(-8, 9, shape))
+        factor, out = random.integers(-8, 9, c.shape).astype(dtype), flat(c)
+        strides = (*strides_of(a, (0, 1)), *strides_of(b, (0, 1)), *strides_of(c, (0, 1)))
+        _times(flat(a), flat(b), out, flat(factor), strides, (rows, columns, length))
+        np.testing.assert_array_equal(out.reshape(c.shape), wanted("lanes", a, b, c, 0 * c[0], "none") * factor)
 
 
 @every_dtype

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from gradsim import jit
 from gradsim.activations.spec import Activation
 from gradsim.engine import clock
-from gradsim.engine.contraction import contract, contract_shared, null
+from gradsim.engine.contraction import contract, contract_shared, contract_times, null
 from gradsim.engine.random import draw_noise
 from gradsim.lanes import LANES, call_address, group_count, lane_count, load, pointer, spread, store
 
@@ -328,11 +328,10 @@ def deltas_before(layer, previous, group, z, h, slope, delta, other, grad, add, 
     size = lane_count(grad)
     m, n = layer.fan_in, layer.fan_out
     d, w, o = pointer(delta, 0), pointer(group.trained, layer.weights * size), pointer(other, 0)
-    contract(d, w, o, null(o), n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
     at_z, at_h = previous.z * capacity * size, previous.h * capacity * size
+    slopes = pointer(slope, at_z) if previous.backward == 0 else null(o)
+    contract_times(d, w, o, null(o), slopes, n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
     if previous.backward == 0:
-        for i in range(0, rows * m * size, size):
-            store(other, i, load(other, i) * load(slope, at_z + i))
         return other, delta
     gradients = pointer(grad, 0)
     if previous.learned >= 0:
