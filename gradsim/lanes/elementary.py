@@ -64,10 +64,17 @@ def scales_32(n):
 
 
 @formula
+def _scales_of_exp_32(n, above):
+    """`scales_32` from the bits of MAGIC + n: less work, least where the compiler sees that x is not above 0."""
+    return from_bits((n << 23) + bits(where(above, 2.0**-64, 2.0**64))), where(above, 2.0**64, 2.0**-64)
+
+
+@formula
 def _exp_32(x):
-    x = where(x > 89.0, 89.0, where(x < -104.0, -104.0, x))
+    above = x > 0
+    x = where(above, where(x > 89.0, 89.0, x), where(x < -104.0, -104.0, x))
     pattern, p = reduced_exp_32(x)
-    a, b = scales_32(pattern - 0x4B400000)
+    a, b = _scales_of_exp_32(pattern, above)
     return fma(p, a, a) * b
 
 
@@ -99,31 +106,39 @@ def scales_64(n):
 
 
 @formula
+def _scales_of_exp_64(n, above):
+    return from_bits((n << 52) + bits(where(above, 2.0**-512, 2.0**512))), where(above, 2.0**512, 2.0**-512)
+
+
+@formula
 def _exp_64(x):
-    x = where(x > 710.0, 710.0, where(x < -746.0, -746.0, x))
+    above = x > 0
+    x = where(above, where(x > 710.0, 710.0, x), where(x < -746.0, -746.0, x))
     pattern, p = reduced_exp_64(x)
-    a, b = scales_64(pattern - 0x4338000000000000)
+    a, b = _scales_of_exp_64(pattern, above)
     return fma(p, a, a) * b
 
 
 @formula
 def _exp_expm1_32(x):
-    x = where(x > 89.0, 89.0, where(x < -104.0, -104.0, x))
+    above, large = x > 0, x > 30
+    x = where(above, where(x > 89.0, 89.0, x), where(x < -104.0, -104.0, x))
     pattern, p = reduced_exp_32(x)
-    a, b = scales_32(pattern - 0x4B400000)
+    a, b = _scales_of_exp_32(pattern, above)
     # 2^n (p + 1) - 1 = 2^n p + (2^n - 1); the bracket is exact where it matters. Above the mantissa's width
     # the 1 no longer counts, and 2^n in one factor would overflow early.
     e = fma(p, a, a) * b
-    return e, where(x > 30.0, e, fma(p, a * b, a * b - 1))
+    return e, where(above & large, e, fma(p, a * b, a * b - 1))
 
 
 @formula
 def _exp_expm1_64(x):
-    x = where(x > 710.0, 710.0, where(x < -746.0, -746.0, x))
+    above, large = x > 0, x > 50
+    x = where(above, where(x > 710.0, 710.0, x), where(x < -746.0, -746.0, x))
     pattern, p = reduced_exp_64(x)
-    a, b = scales_64(pattern - 0x4338000000000000)
+    a, b = _scales_of_exp_64(pattern, above)
     e = fma(p, a, a) * b
-    return e, where(x > 50.0, e, fma(p, a * b, a * b - 1))
+    return e, where(above & large, e, fma(p, a * b, a * b - 1))
 
 
 def exp(x):
