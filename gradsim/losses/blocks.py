@@ -23,6 +23,7 @@ def on_targets(term: Callable) -> Callable:
         size = lane_count(outputs)
         number = load(numbers, 0)
         scale = 1 / (divisor * units)
+        sums = widen(spread(0, outputs))
         for row in range(rows):
             lost = spread(0, outputs)
             for unit in range(units):
@@ -30,7 +31,8 @@ def on_targets(term: Callable) -> Callable:
                 value, slope = term(load(outputs, at), targets[row * units + unit], number)
                 store(outputs, at, slope * scale)
                 lost = lost + value
-            store(total, 0, load_wide(total, 0, lost) + widen(lost) / units)
+            sums = sums + widen(lost)
+        store(total, 0, load_wide(total, 0, number) + sums / units)
 
     return block
 
@@ -81,34 +83,38 @@ def softmax_cross_entropy(outputs, labels, targets, numbers, rows, units, diviso
     other = smoothing / units
     lacking = other * (units - 1)
     own = 1 - lacking
+    sums = widen(spread(0, outputs))
     for row in range(rows):
-        first = row * units * size
-        right = first + labels[row] * size
+        first, label = row * units * size, labels[row]
+        right = first + label * size
         top = load(outputs, first)
         for unit in range(1, units):
-            top = maximum(top, load(outputs, first + unit * size))
+            # An output that is NaN may be passed over here: its e is NaN.
+            other_top = load(outputs, first + unit * size)
+            top = where(other_top > top, other_top, top)
         behind = top - load(outputs, right)
         rest, all_behind = spread(0, outputs), spread(0, outputs)
         for unit in range(units):
             at = first + unit * size
-            lag = load(outputs, at) - top
-            e = exp(lag)
+            lag = abs(load(outputs, at) - top)
+            e = exp(-lag)
             store(outputs, at, e)
-            all_behind = all_behind - lag
-            if unit != labels[row]:
-                rest = rest + e
-        sum_of_exp = rest + load(outputs, right)
+            all_behind = all_behind + lag
+            # Labels are random: a branch here would cost more than the addition of 0.
+            rest = rest + e * (unit != label)
+        e = load(outputs, right)
+        sum_of_exp = rest + e
         scale = 1 / (sum_of_exp * divisor)
         for unit in range(units):
             at = first + unit * size
-            e = load(outputs, at)
-            slope = e * lacking - rest * own if unit == labels[row] else e - sum_of_exp * other
-            store(outputs, at, slope * scale)
+            store(outputs, at, (load(outputs, at) - sum_of_exp * other) * scale)
+        store(outputs, right, (e * lacking - rest * own) * scale)
         # Where the label leads, its own e is 1, and what is left over is the rest to its last digit.
         lost = log1p(where(behind == 0, rest, sum_of_exp - 1))
         # Asked for, since 0 times the lag of an output at -inf would be NaN.
         lost = lost + where(smoothing > 0, (1 - smoothing) * behind + other * all_behind, behind)
-        store(total, 0, load_wide(total, 0, lost) + widen(lost))
+        sums = sums + widen(lost)
+    store(total, 0, load_wide(total, 0, smoothing) + sums)
 
 
 def hinge(outputs, labels, targets, numbers, rows, units, divisor, total):
