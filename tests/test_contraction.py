@@ -53,7 +53,7 @@ def _times(a, b, c, factor, strides, sizes):
     at_a, at_b, at_c, by = pointer(a, 0), pointer(b, 0), pointer(c, 0), pointer(factor, 0)
     a_m, a_k, b_k, b_n, c_m, c_n = strides
     m, n, k = sizes
-    contract_times(at_a, at_b, at_c, null(at_c), by, a_m, a_k, b_k, b_n, c_m, c_n, 0, 0, m, n, k)
+    contract_times(at_a, at_b, at_c, by, a_m, a_k, b_k, b_n, c_m, c_n, 0, 0, m, n, k)
 
 
 KERNELS = {"lanes": _lanes, "shared": _shared}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from engine_help import CHECKPOINTS, TOLERANCE, Setup, Trained, relative_error
@@ -76,6 +78,18 @@ def test_lane_and_group_do_not_matter(dtype):
     np.testing.assert_array_equal(second.losses, first.losses[order])
     for name, values in first.statistics.items():
         np.testing.assert_array_equal(second.statistics[name], values[order])
+
+
+@every_dtype
+@pytest.mark.parametrize("widths", [(5, 6, 4), (17, 9, 7, 2), (3, 1)], ids=str)
+def test_a_step_of_descent_is_the_same_in_one_pass_and_in_two(widths, dtype):
+    """Where nobody clips, gradients go into the weights at once; a threshold that is never reached keeps them apart."""
+    activations = ("tanh",) * (len(widths) - 2)
+    loss = "mean_squared_error" if widths[-1] == 1 else "softmax_cross_entropy"
+    setup = Setup(widths, activations, dtype, loss, "sgd", checkpoints=CHECKPOINTS, weight_decay=0.1)
+    once = Trained(setup)
+    for never in ({"clip_norm": 1e20}, {"clip_value": 1e20}):
+        assert_same_bits(once, Trained(dataclasses.replace(setup, **never)), range(once.count))
 
 
 @every_dtype

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradsim import jit
 from gradsim.engine import clock
-from gradsim.engine.network import Group, clear, copy, deltas_before, forward, gradient
+from gradsim.engine.network import Group, clear, copy, deltas_before, descend_weights, forward, gradient, sum_rows
 from gradsim.engine.probe import UPDATE, WEIGHT, mean_square, probe
 from gradsim.lanes import count_true, lane_count, load, load_wide, narrow, pointer, spread, sqrt, store, where, widen
 from gradsim.losses import call_loss
@@ -98,20 +98,62 @@ def _mean(sums, count, out):
 
 
 @jit.device
-def _backward(layers, group, settings, data, rows, add, work):
-    """Gradients of all layers from the deltas of the output, in work.delta; `add`: on top of what is there."""
+def _backward(layers, group, settings, data, rows, add, optimize, step, measure, work):
+    """Gradients of all layers from the deltas of the output, in work.delta; `add`: on top of what is there. Where
+    `settings.descends`, each layer takes its step of gradient descent in place of that."""
     delta, other, h, capacity = work.delta, work.other, work.h, settings.capacity
     z = work.z if settings.keeps_z else h
     for i in range(layers.size - 1, -1, -1):
-        layer = layers[i]
+        layer, mine = layers[i], delta
         before = layers[i - 1].h if i > 0 else 0
-        gradient(layer, i, h, before, data, delta, work.grad, add, rows, capacity)
-        clock.mark(work.clock, clock.GRADIENT, i)
+        if not settings.descends:
+            gradient(layer, i, h, before, data, delta, work.grad, add, rows, capacity)
+            clock.mark(work.clock, clock.GRADIENT, i)
         if i > 0:
             delta, other = deltas_before(
                 layer, layers[i - 1], group, z, h, work.slope, delta, other, work.grad, add, rows, capacity, True
             )
             clock.mark(work.clock, clock.DELTAS, i)
+        if settings.descends:
+            # Now that nobody needs the weights as they were.
+            _descend(layer, i, group.trained, h, before, data, mine, rows, optimize, settings, step, measure, work)
+            clock.mark(work.clock, clock.GRADIENT, i)
+
+
+@jit.device
+def _descend(layer, i, weights, h, before, data, delta, rows, optimize, settings, step, measure, work):
+    """One step of gradient descent on a layer."""
+    size = lane_count(weights)
+    numbers, factors = optimize
+    if measure:
+        copy(weights, layer.weights * size, work.old, 0, layer.fan_in * layer.fan_out * size)
+    _scaled_rate(numbers[i], factors, step, work.numbers)
+    descend_weights(layer, i, weights, h, before, data, delta, work.numbers, rows, settings.capacity)
+    if layer.biases >= 0:
+        at = layer.biases * size
+        sum_rows(delta, work.grad, at, layer.fan_out, rows, False)
+        _optimize(settings, weights, work, at, layer.fan_out, layer.fan_out, step)
+    if measure:
+        _measure(layer, i, weights, work)
+
+
+@jit.device
+def _optimize(settings, weights, work, first, count, decayed, step):
+    """The optimizer on so many lane vectors from `first` on."""
+    at_state = first if settings.states > 0 else 0
+    w, g, s = pointer(weights, first), pointer(work.grad, first), pointer(work.state, at_state)
+    given, norm = pointer(work.numbers, 0), pointer(work.norm, 0)
+    call_optimizer(settings.optimizer, w, g, s, work.grad.size, count, decayed, given, norm, step)
+
+
+@jit.device
+def _measure(layer, i, weights, work):
+    """The mean square change of a layer's weights since they were copied into work.old, into work.change."""
+    size = lane_count(weights)
+    count = layer.fan_in * layer.fan_out
+    for k in range(0, count * size, size):
+        store(work.old, k, load(weights, layer.weights * size + k) - load(work.old, k))
+    store(work.change, i * size, mean_square(work.old, 0, count))
 
 
 @jit.device
@@ -159,15 +201,10 @@ def _update(layers, weights, numbers, factors, settings, work, step, measure):
             copy(weights, first, work.old, 0, count * size)
         _scaled_rate(numbers[i], factors, step, work.numbers)
         # Biases and learned parameters follow the weights: one call updates all; learned parameters do not decay.
-        at_state = first if settings.states > 0 else 0
-        w, g, s = pointer(weights, first), pointer(work.grad, first), pointer(work.state, at_state)
         decayed = layer.learned - layer.weights if layer.learned >= 0 else layer.trained
-        given, norm = pointer(work.numbers, 0), pointer(work.norm, 0)
-        call_optimizer(settings.optimizer, w, g, s, work.grad.size, layer.trained, decayed, given, norm, step)
+        _optimize(settings, weights, work, first, layer.trained, decayed, step)
         if measure:
-            for k in range(0, count * size, size):
-                store(work.old, k, load(weights, first + k) - load(work.old, k))
-            store(work.change, i * size, mean_square(work.old, 0, count))
+            _measure(layer, i, weights, work)
         clock.mark(work.clock, clock.UPDATE, i)
 
 
@@ -183,8 +220,16 @@ def _record_change(layers, statistics, work, like):
 
 
 @jit.device
-def _step(layers, group, settings, train, rows, step, work):
-    """Gradients of one batch into work.grad, the sum of its losses into work.total; `rows`: which samples, or none."""
+def _all_lost(total, like):
+    """Whether no network's loss is finite; a difference with itself is NaN where it is not."""
+    lost = load_wide(total, 0, spread(0, like))
+    return count_true(lost - lost == 0) == 0
+
+
+@jit.device
+def _step(layers, group, settings, train, rows, optimize, step, measure, work):
+    """Gradients of one batch into work.grad, or into the weights where `settings.descends`, the sum of its losses into
+    work.total; `rows`: which samples, or none."""
     features, outputs = layers[0].fan_in, layers[layers.size - 1].fan_out
     samples = train
     if rows.size > 0:
@@ -204,7 +249,9 @@ def _step(layers, group, settings, train, rows, step, work):
         batch = float(settings.batch)
         call_loss(settings.loss, pointer(work.delta, 0), labels, targets, group.loss, piece, outputs, batch, work.total)
         clock.mark(work.clock, clock.LOSS, 0)
-        _backward(layers, group, settings, data, piece, start > 0, work)
+        if settings.descends and _all_lost(work.total, work.grad):
+            break
+        _backward(layers, group, settings, data, piece, start > 0, optimize, step, measure, work)
         start += piece
 
 
@@ -237,15 +284,16 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
             if stop[0]:
                 return False
             clock.mark(work.clock, clock.OTHER, 0)
-            _step(layers, group, s, train, batches[step], step, work)
+            measure = s.statistics != 0 and (at_checkpoint or step == s.steps - 1)
+            optimize = numbers, networks.factors[g]
+            _step(layers, group, s, train, batches[step], optimize, step, measure, work)
             lost = load_wide(work.total, 0, spread(0, weights)) / s.batch
             store(records.losses[g, step], 0, lost)
             clock.mark(work.clock, clock.OTHER, 0)
-            # A difference with itself is NaN where the loss is not finite.
-            if count_true(lost - lost == 0) == 0:
+            if _all_lost(work.total, work.grad):
                 break
-            measure = s.statistics != 0 and (at_checkpoint or step == s.steps - 1)
-            _update(layers, weights, numbers, networks.factors[g], s, work, step, measure)
+            if not s.descends:
+                _update(layers, weights, numbers, networks.factors[g], s, work, step, measure)
             if at_checkpoint and s.statistics:
                 _record_change(layers, records.statistics[g, check - 1], work, weights)
         if check > 0 and check == checkpoints.size:

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from gradsim import jit
 from gradsim.activations.spec import Activation
 from gradsim.engine import clock
-from gradsim.engine.contraction import contract, contract_shared, contract_times, null
+from gradsim.engine.contraction import contract, contract_shared, contract_times, descend, descend_shared, null
 from gradsim.engine.random import draw_noise
 from gradsim.lanes import LANES, call_address, group_count, lane_count, load, pointer, spread, store
 
@@ -287,6 +287,19 @@ def gradient(layer, index, h, before, data, delta, grad, add, rows, capacity):
 
 
 @jit.device
+def descend_weights(layer, index, weights, h, before, data, delta, rates, rows, capacity):
+    """A step of gradient descent on a layer's weights from its deltas; dLoss/dW itself is not kept."""
+    size = lane_count(weights)
+    m, n = layer.fan_in, layer.fan_out
+    w, d, r = pointer(weights, layer.weights * size), pointer(delta, 0), pointer(rates, 0)
+    if index == 0:
+        descend_shared(pointer(data, 0), d, w, r, 1, m, n * size, size, n * size, size, 0, 0, m, n, rows)
+    else:
+        x = pointer(h, before * capacity * size)
+        descend(x, d, w, r, size, m * size, n * size, size, n * size, size, 0, 0, m, n, rows)
+
+
+@jit.device
 def sum_rows(delta, out, first, units, rows, add):
     """out[unit] (+)= sum over rows of delta[row, unit]; four units at a time hide the latency of the additions."""
     size = lane_count(out)
@@ -329,10 +342,10 @@ def deltas_before(layer, previous, group, z, h, slope, delta, other, grad, add, 
     m, n = layer.fan_in, layer.fan_out
     d, w, o = pointer(delta, 0), pointer(group.trained, layer.weights * size), pointer(other, 0)
     at_z, at_h = previous.z * capacity * size, previous.h * capacity * size
-    slopes = pointer(slope, at_z) if previous.backward == 0 else null(o)
-    contract_times(d, w, o, null(o), slopes, n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
     if previous.backward == 0:
+        contract_times(d, w, o, pointer(slope, at_z), n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
         return other, delta
+    contract(d, w, o, null(o), n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
     gradients = pointer(grad, 0)
     if previous.learned >= 0:
         gradients = pointer(grad, previous.learned * size)

@@ -100,6 +100,7 @@ SETTINGS = np.dtype(
         ("by_length", np.int64),  # whether the optimizer needs the gradient's length
         ("clips_norm", np.int64),  # whether any network clips
         ("clips_value", np.int64),
+        ("descends", np.int64),  # whether gradients go into the weights at once
     ]
 )
 
@@ -143,6 +144,10 @@ class Task:
         """The SETTINGS record."""
         numbers = networks.numbers.reshape(*networks.numbers.shape[:2], -1, LANES[self.dtype])
         optimizer = OPTIMIZERS[self.optimizer]
+        clips = [(numbers[:, 0, place] > 0).any() for place in (CLIP_NORM, CLIP_VALUE)]
+        # Plain gradient descent on a batch in one piece; backward blocks write over the deltas, and learned parameters
+        # have gradients of their own.
+        descends = self.optimizer == "sgd" and not any(clips) and self.batch <= self.capacity
         record = np.zeros(1, SETTINGS)
         record[0] = (
             len(self.batches),
@@ -159,8 +164,8 @@ class Task:
             self.architecture.has_backward,
             self.campaign_seed,
             optimizer.by_length,
-            (numbers[:, 0, CLIP_NORM] > 0).any(),
-            (numbers[:, 0, CLIP_VALUE] > 0).any(),
+            *clips,
+            descends and not self.architecture.has_backward,
         )
         return record
 
