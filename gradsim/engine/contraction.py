@@ -23,7 +23,7 @@ from gradsim.lanes.vector import lanes_of, llvm_call, splat
 
 _I64 = ir.IntType(64)
 # What becomes of a sum, and what `with_it` points to: it is added to a start, or to nothing where that is null; or
-# multiplied by a factor of C's strides; or a step of descent on C, by the lanes of a learning rate and those of a decay.
+# multiplied by a factor of C's strides; or a step of descent on C, by the lanes of a learning rate, then of a decay.
 START, FACTOR, RATES = "start", "factor", "rates"
 # The arguments of a panel: pointers, and strides in elements.
 _POINTERS = "a b c with_it".split()

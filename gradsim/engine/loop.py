@@ -101,7 +101,7 @@ def _mean(sums, count, out):
 def _backward(layers, group, settings, data, rows, add, optimize, step, measure, work):
     """Gradients of all layers from the deltas of the output, in work.delta; `add`: on top of what is there. Where
     `settings.descends`, each layer takes its step of gradient descent in place of that."""
-    delta, other, h, capacity = work.delta, work.other, work.h, settings.capacity
+    delta, h, capacity = pointer(work.delta, 0), work.h, settings.capacity
     z = work.z if settings.keeps_z else h
     for i in range(layers.size - 1, -1, -1):
         layer, mine = layers[i], delta
@@ -110,9 +110,7 @@ def _backward(layers, group, settings, data, rows, add, optimize, step, measure,
             gradient(layer, i, h, before, data, delta, work.grad, add, rows, capacity)
             clock.mark(work.clock, clock.GRADIENT, i)
         if i > 0:
-            delta, other = deltas_before(
-                layer, layers[i - 1], group, z, h, work.slope, delta, other, work.grad, add, rows, capacity, True
-            )
+            delta = deltas_before(layer, layers[i - 1], group, z, delta, add, rows, capacity, True, work)
             clock.mark(work.clock, clock.DELTAS, i)
         if settings.descends:
             # Now that nobody needs the weights as they were.

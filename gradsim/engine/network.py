@@ -332,29 +332,32 @@ def sum_rows(delta, out, first, units, rows, add):
 
 
 @jit.device
-def deltas_before(layer, previous, group, z, h, slope, delta, other, grad, add, rows, capacity, drawn):
-    """From dLoss/dz of a layer, `delta`, those of the previous one: (delta W^T) back through its activation.
+def deltas_before(layer, previous, group, z, delta, add, rows, capacity, drawn, work):
+    """From dLoss/dz of a layer, `delta`, returns those of the previous one: (delta W^T) back through its activation.
 
-    Gradients of learned activation parameters go into `grad`; `add`: on top of what is there. `drawn`: whether random
-    parameters were drawn on the way forward. Returns where the deltas are now, and the other array.
+    They take the place of the slopes, or are in work.delta where a backward block makes them. Gradients of learned
+    activation parameters go into work.grad; `add`: on top of what is there. `drawn`: whether random parameters were
+    drawn on the way forward. Both deltas are pointers.
     """
-    size = lane_count(grad)
+    size = lane_count(delta)
     m, n = layer.fan_in, layer.fan_out
-    d, w, o = pointer(delta, 0), pointer(group.trained, layer.weights * size), pointer(other, 0)
+    d, w = pointer(delta, 0), pointer(group.trained, layer.weights * size)
     at_z, at_h = previous.z * capacity * size, previous.h * capacity * size
+    steep = pointer(work.slope, at_z)
     if previous.backward == 0:
-        contract_times(d, w, o, pointer(slope, at_z), n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
-        return other, delta
-    contract(d, w, o, null(o), n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
-    gradients = pointer(grad, 0)
+        contract_times(d, w, steep, steep, n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
+        return steep
+    upstream, gradients = pointer(work.upstream, 0), pointer(work.grad, 0)
+    contract(d, w, upstream, null(w), n * size, size, size, n * size, m * size, size, 0, 0, rows, m, n)
     if previous.learned >= 0:
-        gradients = pointer(grad, previous.learned * size)
+        gradients = pointer(work.grad, previous.learned * size)
         if not add:
-            clear(grad, previous.learned * size, previous.units * previous.parameter_count * size)
+            clear(work.grad, previous.learned * size, previous.units * previous.parameter_count * size)
     values, by_row, by_unit = _parameters_of(previous, group, drawn, capacity)
-    zs, hs, steep = pointer(z, at_z), pointer(h, at_h), pointer(slope, at_z)
-    call_backward(previous.backward, zs, hs, steep, o, d, values, gradients, rows, previous.units, by_row, by_unit)
-    return delta, other
+    zs, hs, out = pointer(z, at_z), pointer(work.h, at_h), pointer(work.delta, 0)
+    units = previous.units
+    call_backward(previous.backward, zs, hs, steep, upstream, out, values, gradients, rows, units, by_row, by_unit)
+    return out
 
 
 def lanes_array(values: np.ndarray, dtype: np.dtype | type) -> np.ndarray:

@@ -239,8 +239,8 @@ def probe(layers, group, saturation, loss, samples, rows, work, capacity, out):
         piece = min(capacity, rows - start)
         begin = start == 0
         data = samples.features[start * features :]
-        delta, other = work.delta, work.other
-        forward(layers, group, data, work.z, work.h, work.slope, delta, piece, capacity, True, 0, -1, 0, None)
+        delta = pointer(work.delta, 0)
+        forward(layers, group, data, work.z, work.h, work.slope, work.delta, piece, capacity, True, 0, -1, 0, None)
         for i in range(layers.size - 1):
             layer = layers[i]
             at = layer.z * capacity * size
@@ -252,7 +252,7 @@ def probe(layers, group, saturation, loss, samples, rows, work, capacity, out):
         last = layers.size - 1
         _signal(layers[last], delta, 0, delta, 0, piece, out[last], weights, begin)
         labels, targets = samples.labels[start:], samples.targets[start * units :]
-        call_loss(loss, pointer(delta, 0), labels, targets, group.loss, piece, units, float(rows), work.total)
+        call_loss(loss, delta, labels, targets, group.loss, piece, units, float(rows), work.total)
         for i in range(layers.size - 1, -1, -1):
             layer = layers[i]
             before = layers[i - 1].h if i > 0 else -1
@@ -260,20 +260,8 @@ def probe(layers, group, saturation, loss, samples, rows, work, capacity, out):
             _deltas(delta, piece, layer.fan_out, work.h, at, data, layer.fan_in, out[i])
             gradient(layer, i, work.h, before, data, delta, work.grad, not begin, piece, capacity)
             if i > 0:
-                delta, other = deltas_before(
-                    layer,
-                    layers[i - 1],
-                    group,
-                    work.z,
-                    work.h,
-                    work.slope,
-                    delta,
-                    other,
-                    work.grad,
-                    not begin,
-                    piece,
-                    capacity,
-                    False,
+                delta = deltas_before(
+                    layer, layers[i - 1], group, work.z, delta, not begin, piece, capacity, False, work
                 )
         start += piece
     _finish(layers, weights, work.grad, saturation, work.steepest, rows, out)

@@ -66,7 +66,7 @@ class Work(NamedTuple):
     h: np.ndarray
     slope: np.ndarray
     delta: np.ndarray
-    other: np.ndarray
+    upstream: np.ndarray
     grad: np.ndarray
     state: np.ndarray
     old: np.ndarray
@@ -185,7 +185,7 @@ class Task:
             "h": rows * sum(n for n, _ in architecture.shapes[1:]),
             "slope": rows * z,
             "delta": rows * max(ends[1:]),
-            "other": rows * max(ends[1:]),
+            "upstream": rows * max(ends[1:]) if architecture.has_backward else size,
             "grad": trained,
             "state": trained * states,
             "old": max(m * n for m, n in architecture.shapes) * size,
