@@ -25,6 +25,7 @@ _I64 = ir.IntType(64)
 # What becomes of a sum, and what `with_it` points to: it is added to a start, or to nothing where that is null; or
 # multiplied by a factor of C's strides; or a step of descent on C, by the lanes of a learning rate, then of a decay.
 START, FACTOR, RATES = "start", "factor", "rates"
+PAGE = 4096
 # The arguments of a panel: pointers, and strides in elements.
 _POINTERS = "a b c with_it".split()
 _INTEGERS = "a_m a_k b_k b_n c_m c_n start_m start_n length tiles".split()
@@ -101,12 +102,26 @@ class _Panel:
     def tile(self, begins):
         """One tile; where the next one's operands begin."""
         a, c, with_it = begins
+        if self.ending != START:
+            self.fetch(c)
         sums = self.loop("sum", self.arg["length"], [a, self.arg["b"], *self.begun(with_it)], self.summand)[2:]
         for value, (m, n) in zip(self.ended(sums, c, with_it), self.cells, strict=True):
             vector_store(self.b, value, self.moved(c, ("c_m", m), ("c_n", n)))
         stride = {START: "start_m", FACTOR: "c_m"}.get(self.ending)
         following = self.moved(with_it, (stride, self.tm)) if stride else with_it
         return [self.moved(a, ("a_m", self.tm)), self.moved(c, ("c_m", self.tm)), following]
+
+    def fetch(self, c):
+        """Ask for what the tile will change where its rows are pages apart: there the processor does not by itself."""
+        b, byte, word = self.b, ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+        # To be written, to stay in the cache, data.
+        options = [ir.Constant(word, x) for x in (1, 3, 1)]
+        page = ir.Constant(_I64, PAGE // (4 if self.vector.element == ir.FloatType() else 8))
+        with b.if_then(b.icmp_signed(">=", self.arg["c_m"], page)):
+            for m, n in self.cells:
+                b.call(function, [b.bitcast(self.moved(c, ("c_m", m), ("c_n", n)), byte), *options])
 
     def begun(self, start):
         """What the sums begin with."""
