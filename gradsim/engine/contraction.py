@@ -5,8 +5,8 @@ m), or C itself (to add up). In the first layer A is the data, scalars common to
 it is: deltas are multiplied by slopes, and a weight gradient may go into the weights at once, as a step of descent.
 
 A register tile of TM x TN accumulators lives in registers over the whole sum; with 4 x 4 every 8 loads feed 16 fused
-multiply-adds. A panel of tiles is emitted as LLVM IR by an intrinsic that unrolls in Python, one non-inlined function a
-tile shape and ending, so that the caller stays small and compiles fast. Ragged edges use narrower tiles, taller where
+multiply-adds. All is emitted as LLVM IR that Python unrolls, one non-inlined function a tile shape and ending, so that
+the caller stays small and compiles fast. Ragged edges use narrower tiles, taller where
 columns are few.
 """
 
@@ -17,7 +17,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gradsim import jit
 from gradsim.lanes.memory import vector_load, vector_store
 from gradsim.lanes.vector import lanes_of, llvm_call, splat
 
@@ -26,41 +25,39 @@ _I64 = ir.IntType(64)
 # multiplied by a factor of C's strides; or a step of descent on C, by the lanes of a learning rate, then of a decay.
 START, FACTOR, RATES = "start", "factor", "rates"
 PAGE = 4096
-# The arguments of a panel: pointers, and strides in elements.
+# The arguments of a contraction: pointers, and strides in elements.
 _POINTERS = "a b c with_it".split()
-_INTEGERS = "a_m a_k b_k b_n c_m c_n start_m start_n length tiles".split()
+_STRIDES = "a_m a_k b_k b_n c_m c_n start_m start_n".split()
 
 
-def make_panel(tm: int, tn: int, shared: bool, ending: str):
-    """An intrinsic for `tiles` tiles of tm x tn accumulators below each other; `shared`: A is common to all lanes."""
+# Columns of a tile, and its rows where there are enough of them; below, one row at a time.
+_SHAPES = ((4, 4), (2, 8), (1, 8))
 
-    @intrinsic
-    def panel(typingctx, a, b, c, with_it, a_m, a_k, b_k, b_n, c_m, c_n, start_m, start_n, length, tiles):
-        kind = lanes_of(c.dtype)
-        sig = types.void(*[types.CPointer(c.dtype)] * len(_POINTERS), *[types.intp] * len(_INTEGERS))
 
-        def codegen(context, builder, sig, args):
-            name, module = f"panel_{tm}x{tn}_{'shared' if shared else 'lanes'}_{ending}_{kind.dtype}", builder.module
-            if name not in module.globals:
-                scalar = kind.llvm.element.as_pointer()
-                arguments = [scalar] * len(_POINTERS) + [_I64] * len(_INTEGERS)
-                function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
-                function.linkage = "internal"
-                function.attributes.add("noinline")
-                _Panel(function, kind.llvm, (tm, tn), shared, ending).emit()
-            builder.call(module.globals[name], args)
-            return context.get_dummy_value()
+def _function(module, name, vector, integers):
+    """A function of the module to fill in, and its arguments by name."""
+    scalar = vector.element.as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [scalar] * len(_POINTERS) + [_I64] * len(integers))
+    function = ir.Function(module, kind, name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    return function, dict(zip(_POINTERS + integers, function.args, strict=True))
 
-        return sig, codegen
 
-    return panel
+def _panel(module, vector, shape, shared, ending):
+    """The function for `tiles` tiles of tm x tn accumulators below each other; `shared`: A is common to all lanes."""
+    name = f"panel_{shape[0]}x{shape[1]}_{'shared' if shared else 'lanes'}_{ending}_{vector.element.intrinsic_name}"
+    if name not in module.globals:
+        function, arguments = _function(module, name, vector, [*_STRIDES, "length", "tiles"])
+        _Panel(function, arguments, vector, shape, shared, ending).emit()
+    return module.globals[name]
 
 
 class _Panel:
     """The body of a panel: a loop over tiles, in each a loop over the sum."""
 
-    def __init__(self, function, vector, shape, shared, ending):
-        self.arg = dict(zip(_POINTERS + _INTEGERS, function.args, strict=True))
+    def __init__(self, function, arguments, vector, shape, shared, ending):
+        self.arg = arguments
         self.b = ir.IRBuilder(function.append_basic_block("entry"))
         self.vector, (self.tm, self.tn), self.shared, self.ending = vector, shape, shared, ending
         self.cells = [(m, n) for m in range(self.tm) for n in range(self.tn)]
@@ -164,21 +161,11 @@ class _Panel:
 
 
 def _never_unrolled(module):
-    """Metadata of a loop that is to stay as it is written."""
-    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-    return module.add_metadata([disable])
-
-
-@intrinsic
-def shift(typingctx, p, elements):
-    """A pointer moved on by a number of elements; null stays null."""
-
-    def codegen(context, builder, sig, args):
-        moved = builder.gep(args[0], [args[1]])
-        is_null = builder.icmp_unsigned("==", builder.ptrtoint(args[0], _I64), ir.Constant(_I64, 0))
-        return builder.select(is_null, args[0], moved)
-
-    return (p(p, types.intp), codegen) if isinstance(p, types.CPointer) else None
+    """Metadata of a loop that is to stay as it is written; such a node names itself first."""
+    node = module.add_metadata([module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])])
+    if len(node.operands) == 1:
+        node.operands = (node, *node.operands)
+    return node
 
 
 @intrinsic
@@ -187,38 +174,77 @@ def null(typingctx, like):
     return like(like), lambda context, builder, sig, args: cgutils.get_null_value(args[0].type)
 
 
+class _Contraction:
+    """The body of a contraction: panels of columns, in each tall tiles, then the rows that are left."""
+
+    def __init__(self, function, arguments, vector, shared, ending):
+        self.b, self.arg = ir.IRBuilder(function.append_basic_block("entry")), arguments
+        self.vector, self.shared, self.ending = vector, shared, ending
+
+    def emit(self):
+        b, arg = self.b, self.arg
+        at = b.alloca(_I64)
+        b.store(ir.Constant(_I64, 0), at)
+        for columns, height in _SHAPES:
+            test, body, done = (b.append_basic_block(f"{x}_{columns}") for x in ("test", "columns", "done"))
+            b.branch(test)
+            b.position_at_end(test)
+            n = b.load(at)
+            following = b.add(n, ir.Constant(_I64, columns))
+            b.cbranch(b.icmp_signed("<=", following, arg["cols"]), body, done)
+            b.position_at_end(body)
+            b_n, c_n = b.mul(n, arg["b_n"]), b.mul(n, arg["c_n"])
+            here = [arg["a"], b.gep(arg["b"], [b_n]), b.gep(arg["c"], [c_n]), self.beside(arg["with_it"], n, "n")]
+            self.rows(here, columns, height)
+            b.store(following, at)
+            b.branch(test)
+            b.position_at_end(done)
+        b.ret_void()
+
+    def beside(self, pointer, index, axis):
+        """`with_it` moved along with C; null stays null."""
+        b = self.b
+        if self.ending == RATES:
+            return pointer
+        moved = b.gep(pointer, [b.mul(index, self.arg[("start_" if self.ending == START else "c_") + axis])])
+        none = b.icmp_unsigned("==", b.ptrtoint(pointer, _I64), ir.Constant(_I64, 0))
+        return b.select(none, pointer, moved)
+
+    def rows(self, pointers, columns, height):
+        """All rows of some columns."""
+        b, arg = self.b, self.arg
+        tiles = b.sdiv(arg["rows"], ir.Constant(_I64, height))
+        m = b.mul(tiles, ir.Constant(_I64, height))
+        left = b.sub(arg["rows"], m)
+        self.call((height, columns), pointers, tiles)
+        at_a, at_b, at_c, with_it = pointers
+        at_a, at_c = b.gep(at_a, [b.mul(m, arg["a_m"])]), b.gep(at_c, [b.mul(m, arg["c_m"])])
+        self.call((1, columns), [at_a, at_b, at_c, self.beside(with_it, m, "m")], left)
+
+    def call(self, shape, pointers, tiles):
+        """A panel, where it has tiles."""
+        b, arg = self.b, self.arg
+        with b.if_then(b.icmp_signed(">", tiles, ir.Constant(_I64, 0))):
+            panel = _panel(b.module, self.vector, shape, self.shared, self.ending)
+            b.call(panel, [*pointers, *(arg[name] for name in _STRIDES), arg["length"], tiles])
+
+
 def _make_contract(shared: bool, ending: str):
-    p44, p14 = make_panel(4, 4, shared, ending), make_panel(1, 4, shared, ending)
-    p82, p12 = make_panel(8, 2, shared, ending), make_panel(1, 2, shared, ending)
-    p81, p11 = make_panel(8, 1, shared, ending), make_panel(1, 1, shared, ending)
-    starts, scales = ending == START, ending == FACTOR
+    """An intrinsic. Emitted as a whole: compiling as much Python for each of them would take a second and more."""
 
-    @jit.device
-    def columns(tall, flat, height, n, a, b, c, with_it, strides, rows, length):
-        """All rows of one panel of columns that starts at n."""
-        a_m, a_k, b_k, b_n, c_m, c_n, s_m, s_n = strides
-        w_m, w_n = (s_m, s_n) if starts else ((c_m, c_n) if scales else (0, 0))
-        b, c, with_it = shift(b, n * b_n), shift(c, n * c_n), shift(with_it, n * w_n)
-        tiles = rows // height
-        m, left = tiles * height, rows - tiles * height
-        if tiles > 0:
-            tall(a, b, c, with_it, a_m, a_k, b_k, b_n, c_m, c_n, s_m, s_n, length, tiles)
-        if left > 0:
-            a, c, with_it = shift(a, m * a_m), shift(c, m * c_m), shift(with_it, m * w_m)
-            flat(a, b, c, with_it, a_m, a_k, b_k, b_n, c_m, c_n, s_m, s_n, length, left)
+    @intrinsic
+    def contract(typingctx, a, b, c, with_it, a_m, a_k, b_k, b_n, c_m, c_n, start_m, start_n, rows, cols, length):
+        vector, integers = lanes_of(c.dtype).llvm, [*_STRIDES, "rows", "cols", "length"]
+        sig = types.void(*[types.CPointer(c.dtype)] * len(_POINTERS), *[types.intp] * len(integers))
 
-    @jit.device
-    def contract(a, b, c, with_it, a_m, a_k, b_k, b_n, c_m, c_n, start_m, start_n, rows, cols, length):
-        strides = a_m, a_k, b_k, b_n, c_m, c_n, start_m, start_n
-        n = 0
-        while n + 4 <= cols:
-            columns(p44, p14, 4, n, a, b, c, with_it, strides, rows, length)
-            n += 4
-        if n + 2 <= cols:
-            columns(p82, p12, 8, n, a, b, c, with_it, strides, rows, length)
-            n += 2
-        if n < cols:
-            columns(p81, p11, 8, n, a, b, c, with_it, strides, rows, length)
+        def codegen(context, builder, sig, args):
+            name = f"contract_{'shared' if shared else 'lanes'}_{ending}_{c.dtype}"
+            if name not in builder.module.globals:
+                _Contraction(*_function(builder.module, name, vector, integers), vector, shared, ending).emit()
+            builder.call(builder.module.globals[name], args)
+            return context.get_dummy_value()
+
+        return sig, codegen
 
     return contract
 
