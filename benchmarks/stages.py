@@ -5,7 +5,8 @@
 The rows are those of peers.py. A second trainer, compiled with a clock, counts cycles between marks; the least of many
 repetitions of each stage is printed, in nanoseconds of a group's step, as a share of the whole and, for contractions,
 as a share of the multiply-add peak. "whole" is the trainer without a clock; what the sum of the stages differs from it
-by is what the marks and the walls between stages cost, or save. Below: what checkpoints and a second thread add.
+by is what the marks and the walls between stages cost, or save. `--threads` adds what two threads do and how long they
+wait; what records cost is told by overheads.py.
 """
 
 from __future__ import annotations
