@@ -44,7 +44,7 @@ def fma_peak(
     _spin(memories[0], 1)
     # Short rounds where a thread measures itself: one of them meets nobody.
     alone = clock is time.thread_time
-    rounds, best = 1 << (13 if alone else 20), 0.0
+    rounds, best = 1 << (16 if alone else 20), 0.0
     with ThreadPoolExecutor(threads) as pool:
         run = map if alone else pool.map
         end = time.perf_counter() + seconds
