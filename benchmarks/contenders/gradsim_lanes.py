@@ -33,7 +33,7 @@ class GradsimLanes:
             self.task.loss,
             self.problem.learning_rate[:networks],
             cores(),
-            **({} if self.task.optimizer == "sgd" else {"optimizer": self.task.optimizer}),
+            optimizer=self.task.optimizer,
         )
         return seconds
 

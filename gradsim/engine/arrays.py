@@ -30,8 +30,9 @@ def train_arrays(
     loss: str,
     learning_rate: np.ndarray,
     threads: int = 1,
+    optimizer: str = "sgd",
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], float]:
-    """Train networks by SGD on a given stream of batches; nothing is recorded.
+    """Train networks on a given stream of batches, by an optimizer with its defaults; nothing is recorded.
 
     weights: `(W [networks, fan_in, fan_out], b [networks, fan_out])` a layer, not changed; the precision is theirs.
     X [steps, batch, features]; y int [steps, batch] labels or float [steps, batch, outputs]; learning_rate [networks].
@@ -39,7 +40,7 @@ def train_arrays(
     """
     dtype = weights[0][0].dtype
     widths = (weights[0][0].shape[1], *(W.shape[2] for W, _ in weights))
-    task = task_of(Architecture(widths, (get(activation),) * (len(widths) - 2)), dtype, X, y, loss)
+    task = task_of(Architecture(widths, (get(activation),) * (len(widths) - 2)), dtype, X, y, loss, optimizer)
     networks = networks_of(task, weights, learning_rate)
     groups = len(networks.weights)
     bounds = np.linspace(0, groups, min(groups, CHUNKS * threads) + 1).round().astype(int)
@@ -59,7 +60,9 @@ def train_arrays(
     return _weights(task, networks, len(learning_rate)), seconds
 
 
-def task_of(architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndarray, loss: str) -> Task:
+def task_of(
+    architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndarray, loss: str, optimizer: str = "sgd"
+) -> Task:
     steps, batch, _ = X.shape
     labels = y.ndim == 2
     empty = np.empty(0, dtype)
@@ -70,7 +73,7 @@ def task_of(architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.nd
         architecture=architecture,
         dtype=dtype,
         loss=loss,
-        optimizer="sgd",
+        optimizer=optimizer,
         train=Samples(
             np.require(X, dtype, REQUIRED).reshape(-1),
             np.require(y, np.int64, REQUIRED).reshape(-1) if labels else np.empty(0, np.int64),
@@ -100,8 +103,9 @@ def networks_of(task: Task, weights: Sequence[tuple[np.ndarray, np.ndarray]], ra
     lanes = lanes_array(flat, dtype)
     stored = aligned_empty((len(lanes), lanes.shape[1] * lanes.shape[2]), dtype)
     stored[...] = lanes.reshape(len(lanes), -1)
-    given = np.zeros((n, architecture.depth, 1 + len(OPTIMIZERS[task.optimizer].parameters)), dtype)
-    given[:, :, 0] = np.asarray(rates, dtype)[:, None]
+    defaults = [parameter.default for parameter in OPTIMIZERS[task.optimizer].parameters.values()]
+    given = np.empty((n, architecture.depth, 1 + len(defaults)), dtype)
+    given[:, :, 0], given[:, :, 1:] = np.asarray(rates, dtype)[:, None], defaults
     numbers = lanes_array(given, dtype)
     numbers = numbers.reshape(*numbers.shape[:2], -1)
     values = [v for a in architecture.activations for v in a.parameter_vector()] or [0.0]
