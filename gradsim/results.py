@@ -10,9 +10,10 @@ import re
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from gradsim import tomlfile
 from gradsim.errors import UsageError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from gradsim.campaign import Campaign
+
+T = TypeVar("T")
 
 TABLES = ("runs", "curves", "layers")
 # What a campaign's `store` keeps.
@@ -136,19 +139,13 @@ class Results:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        def read(file: Place) -> pa.Table:
-            try:
-                found = _with_categories(readable(file), ids=table != "runs")
-            except Unreachable:
-                raise
-            except (OSError, pa.ArrowException) as error:
-                why = " ".join(str(error).split())
-                raise UsageError(f"{file}: {why}; gradsim resume {self.path} makes it anew") from None
+        def read(source: Path | BinaryIO) -> pa.Table:
+            found = _with_categories(source, ids=table != "runs")
             if self._below is not None:
                 found = found.filter(pc.less(found["run_id"].cast(pa.string()), self._below))
             return found
 
-        tables = list(each(read, self._some_files(table), self.path))
+        tables = self._of_each(read, self._some_files(table))
         joined = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(None).unify_dictionaries()
         del tables
         frame = joined.to_pandas(split_blocks=True, self_destruct=True)
@@ -160,6 +157,21 @@ class Results:
         # Integers that can be missing stay integers.
         missing = [c for c in ("width", "diagnosis_layer") if c in frame]
         return frame.astype(dict.fromkeys(missing, "Int64"))
+
+    def _of_each(self, look: Callable[[Path | BinaryIO], T], files: list[Place]) -> list[T]:
+        """What there is to see in each Parquet file. Raises UsageError for one that cannot be read."""
+        import pyarrow as pa
+
+        def seen(file: Place) -> T:
+            try:
+                return look(readable(file))
+            except Unreachable:
+                raise
+            except (OSError, pa.ArrowException) as error:
+                why = " ".join(str(error).split())
+                raise UsageError(f"{file}: {why}; gradsim resume {self.path} makes it anew") from None
+
+        return list(each(seen, files, self.path))
 
     def _some_files(self, table: str) -> list[Place]:
         if table not in self.stored:
@@ -220,7 +232,7 @@ class Results:
             return len(self.runs)
         import pyarrow.parquet as pq
 
-        return sum(each(lambda file: pq.read_metadata(readable(file)).num_rows, self.files("runs"), self.path))
+        return sum(self._of_each(lambda file: pq.read_metadata(file).num_rows, self.files("runs")))
 
     def __repr__(self) -> str:
         return f"<Results {str(self.path)!r}: {len(self.files('runs'))} shards>"
