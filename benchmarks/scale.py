@@ -1,7 +1,7 @@
 """What runs cost from ten thousand to a million, beside what `gradsim run --dry-run` says that they will.
 
     python benchmarks/scale.py                    # 10^4, 10^5 and 2^20 runs of reports/million.toml, and the main job
-    python benchmarks/scale.py --sides 96 316
+    python benchmarks/scale.py --sides 96 316     # other grids of it, and nothing else
 
 Each campaign is a process of its own: the estimate, the run without its report, the report, and the loading of the
 runs table. Memory is the process's largest resident size. Compile the kernels before (any small run does) or see the
@@ -47,14 +47,14 @@ def measured(command: list[str], watch: Path | None = None) -> tuple[float, floa
 
 
 def campaigns(sides: list[int], folder: Path) -> dict[str, Path]:
-    """Files by what they are called: the million's campaign on grids of other sides, and the main job."""
+    """Files by what they are called: the million's campaign on grids of other sides."""
     text = (REPORTS / "million.toml").read_text(encoding="utf-8")
     steps = tomllib.loads(text)["grid"]["learning_rate.0"]["geomspace"][-1]
     files = {}
     for side in sides:
         files[f"{side * side:,} runs"] = folder / f"{side}.toml"
         (folder / f"{side}.toml").write_text(text.replace(f", {steps}]", f", {side}]"), encoding="utf-8")
-    return files | {"digits": REPORTS / "digits.toml"}
+    return files
 
 
 def one(name: str, file: Path, out: Path) -> dict[str, object]:
@@ -88,11 +88,14 @@ def one(name: str, file: Path, out: Path) -> dict[str, object]:
 def main() -> None:
     """Print a row a campaign."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sides", type=int, nargs="+", default=[100, 316, 1024], help="of the grids of learning rates")
+    parser.add_argument("--sides", type=int, nargs="+", help="of the grids of learning rates, nothing else")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = []
-        for name, file in campaigns(options.sides, Path(folder)).items():
+        files = campaigns(options.sides or [100, 316, 1024], Path(folder))
+        if not options.sides:
+            files["digits"] = REPORTS / "digits.toml"
+        for name, file in files.items():
             rows.append(one(name, file, Path(folder) / file.stem))
             if len(rows) == 1:
                 print(" | ".join(rows[0]))
