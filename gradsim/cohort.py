@@ -26,7 +26,7 @@ from gradsim.engine.random import STREAM_BATCHES, STREAM_DRAWS, draws, permutati
 from gradsim.engine.train import Samples, Task
 from gradsim.errors import UsageError
 from gradsim.fields import LOSS_AUTO, RunFields, completed
-from gradsim.lanes import LANES
+from gradsim.lanes.vector import WIDEST
 from gradsim.losses import LOSSES
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def cohort_cost(campaign: Campaign, cell: RunFields) -> Cost:
     data = dataset_of(cell)
     batch, architecture = batch_of(cell, data), architecture_of(cell, data)
     dtype = np.dtype(cell.dtype)
-    lanes = LANES[dtype]
+    lanes = WIDEST[dtype]
     flops = cell.steps * architecture.step_flops(batch)
     seconds = lanes * (flops / _FLOPS[cell.dtype] + cell.steps * batch * sum(cell.widths) * _SECONDS_PER_ACTIVATION)
     checks = len(checkpoints_of(cell.steps, campaign.checkpoints))

@@ -144,7 +144,8 @@ class _Trying:
         self.campaign, self.shards, self.threads, self.seconds = campaign, shards, threads, seconds
         self.cohort = cohort_of(campaign, campaign.plan.cohort_cells[number])
         self.lanes = LANES[self.cohort.task.dtype]
-        self.groups = FEW if campaign.plan.costs[number].group_seconds < SECONDS / 10 else 1
+        self.cost = campaign.plan.costs[number]
+        self.groups = FEW if self.cost.group_seconds < SECONDS / 10 else 1
 
     def trial(self) -> _Trial:
         positions = _stretches(self.shards, self.groups * self.lanes)
@@ -157,6 +158,8 @@ class _Trying:
         count = max(len(positions), min(ROWS, most, len(self.shards[0])))
         many = _stretches(self.shards, count)
         records = self._records(many, int(self.seconds / 2 / group_seconds))
+        # Plans count in groups of the most lanes, whatever the machine.
+        group_seconds *= self.cost.lanes / self.lanes
         return _Trial(group_seconds, *_rows(self.campaign, self.cohort, records, many))
 
     def _group_seconds(self, few: Networks) -> float:

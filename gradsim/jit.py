@@ -17,16 +17,18 @@ import tempfile
 import types as pytypes
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import compiler
 from numba.core.caching import _Cache
 from numba.core.ccallback import CFunc
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_machinery import register_pass
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic, register_jitable
@@ -192,6 +194,42 @@ class DiskCache(_Cache):
 
     def flush(self) -> None:
         """Files of older sources are never read again; `gradsim doctor` says where they are."""
+
+
+# --- the processor --------------------------------------------------------------------------------
+
+_MULTIPLY_ADD = """
+declare <16 x float> @llvm.fmuladd.v16f32(<16 x float>, <16 x float>, <16 x float>)
+define <16 x float> @multiply_add(<16 x float> %x, <16 x float> %y, <16 x float> %z) {
+  %sum = call <16 x float> @llvm.fmuladd.v16f32(<16 x float> %x, <16 x float> %y, <16 x float> %z)
+  ret <16 x float> %sum
+}
+"""
+
+
+class VectorRegisters(NamedTuple):
+    """SIMD registers: bytes of each, how many there are, and whether a multiply-add on them is one instruction."""
+
+    size: int
+    number: int
+    fused: bool
+
+
+@functools.cache
+def vector_registers() -> VectorRegisters:
+    """Those of the processor that is compiled for.
+
+    LLVM tells no one; what it makes of sixteen multiply-adds does, whatever the processor was chosen by.
+    """
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    machine = binding.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
+    assembly = machine.emit_assembly(binding.parse_assembly(_MULTIPLY_ADD))
+    fused = "mulps" not in assembly
+    if "zmm" in assembly:
+        return VectorRegisters(64, 32, fused)
+    if "ymm" in assembly:
+        return VectorRegisters(32, 16, fused)
+    return VectorRegisters(16, 16 if "xmm" in assembly else 32, fused)
 
 
 # --- functions that only kernels call -------------------------------------------------------------

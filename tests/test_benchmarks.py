@@ -20,6 +20,7 @@ import gradsim.lanes
 from gradsim.activations import ACTIVATIONS
 from gradsim.datasets import DATASETS
 from gradsim.initializers import INITIALIZERS
+from gradsim.lanes import LANES
 from gradsim.losses import LOSSES
 from gradsim.optimizers import OPTIMIZERS
 
@@ -240,7 +241,7 @@ def test_every_setting_of_the_engine_trains():
     for setting in small.values():
         call, count = b.trainer(setting)
         call(1)
-        assert count == setting.groups * (8 if setting.dtype == "float64" else 16)
+        assert count == setting.groups * LANES[np.dtype(setting.dtype)]
 
 
 @pytest.mark.parametrize("name", entries.INITIALIZERS)

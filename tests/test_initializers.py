@@ -10,6 +10,7 @@ import pytest
 from initializer_help import FANS, campaign, cell_of, defaults, layer, mean_within, mixed, networks, weights_of, within
 
 from gradsim.initializers import INITIALIZERS, METHODS, TRUNCATED_STD
+from gradsim.lanes import LANES
 
 # name -> (kind, what the numbers are spread by): the standard deviation for normal, the limit for uniform, the
 # standard deviation before the cut for truncated, the number itself for constant.
@@ -132,8 +133,9 @@ def test_every_lane_has_the_moments(name, dtype):
     kind, spread = EXPECTED[name]
     s = spread(3, 4, **defaults(name))
     ((W, _),) = networks((3, 4), name, seeds=range(16 * 200), dtype=dtype)
-    for lane in range(16 if dtype == "float32" else 8):
-        x = W[..., lane :: 16 if dtype == "float32" else 8].astype(np.float64)
+    lanes = LANES[np.dtype(dtype)]
+    for lane in range(lanes):
+        x = W[..., lane::lanes].astype(np.float64)
         second, fourth = (MOMENTS[kind][k] * s**k for k in (2, 4))
         assert within(x.mean(), 0, second, x.size)
         assert within((x**2).mean(), second, fourth - second**2, x.size)

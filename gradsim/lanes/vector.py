@@ -2,10 +2,10 @@
 
 `Lanes(dtype, count)` behaves in compiled code as a number does: `a * b + 1`, `-a`, `a < b`, `where(m, a, b)`. Every
 operator becomes one LLVM vector instruction, and a literal is cast to the lanes' own precision, so float32 formulas
-stay float32 and nothing is left to an auto-vectorizer. `count` is 16 in float32 and 8 in float64, one AVX-512 register
-(narrower machines split it); 1 serves calls on single numbers. Operators are registered as typing templates with
-builtin lowering rather than with `@overload`: each use costs microseconds of compile time instead of a nested
-compilation.
+stay float32 and nothing is left to an auto-vectorizer. `count` is 16 in float32 and 8 in float64, one AVX-512 register;
+where registers are narrower it is 8 in both, and what is wider than a register is split. 1 serves calls on single
+numbers. Operators are registered as typing templates with builtin lowering rather than with `@overload`: each use costs
+microseconds of compile time instead of a nested compilation.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, lower_cast, register_model
 
-# Numbers of networks in a group, one a lane.
-LANES = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}
+from gradsim import jit
+
+# Where registers are of 64 bytes; what must not depend on the machine goes by these.
+WIDEST = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}
+# Numbers of networks in a group, one a lane; they divide the widest. AVX2 has half as many registers too: vectors of
+# 16 float32 would take two of its 16. Random numbers and Hessians are made by eights.
+LANES = WIDEST if jit.vector_registers().size == 64 else dict.fromkeys(WIDEST, 8)
 # The same precisions as Numba names them.
 FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 ALIGNMENT = 64
@@ -87,7 +92,7 @@ for _type in (Lanes, IntegerLanes, Mask):
 
 def lanes_of(dtype: types.Type) -> Lanes:
     """The full-width lane type of an array's element type."""
-    return Lanes(dtype, 16 if dtype == types.float32 else 8)
+    return Lanes(dtype, LANES[np.dtype(np.float32 if dtype == types.float32 else np.float64)])
 
 
 def splat(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir.Value:

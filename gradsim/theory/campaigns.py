@@ -18,6 +18,7 @@ from gradsim.cohort import Cohort, architecture_of, cohort_of, loss_for
 from gradsim.errors import UsageError, short
 from gradsim.fields import RunFields
 from gradsim.lanes import LANES, aligned_empty
+from gradsim.lanes.vector import WIDEST
 from gradsim.losses import LOSSES
 from gradsim.starts import layer_moments
 from gradsim.storage import setting_columns
@@ -122,10 +123,10 @@ def _deltas(cohort: Cohort, settings: RunFields, places: np.ndarray) -> Deltas:
     """E[delta delta'] a pair of the training samples at these places, over outputs drawn from their normal distribution
     and then over units; deltas are divided by the number of places.
 
-    The draws are the same in every call; the loss is the trainer's own block.
+    The draws are the same in every call and on every machine; the loss is the trainer's own block.
     """
     task, rows = cohort.task, len(places)
-    lanes, units = LANES[task.dtype], task.architecture.widths[-1]
+    lanes, most, units = LANES[task.dtype], WIDEST[task.dtype], task.architecture.widths[-1]
     block = LOSSES[task.loss].block(task.dtype)
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 2, ctypes.c_double, ctypes.c_void_p)
     # A loss reads one of them; the other is empty.
@@ -142,14 +143,15 @@ def _deltas(cohort: Cohort, settings: RunFields, places: np.ndarray) -> Deltas:
         root = _root(covariance)
         total = np.zeros_like(covariance)
         outputs, lost = aligned_empty((rows, units, lanes), task.dtype), aligned_empty(lanes, np.dtype(np.float64))
-        calls = -(-DRAWS // (lanes * units))
+        calls = -(-DRAWS // (most * units))
         for _ in range(calls):
-            drawn = root @ random.normal(size=(rows, units * lanes))
-            outputs[...] = mean[:, None, None] + drawn.reshape(rows, units, lanes)
-            addresses = [a.__array_interface__["data"][0] for a in (outputs, labels, targets, numbers, lost)]
-            call(block.address)(*addresses[:4], rows, units, float(rows), addresses[4])
-            flat = outputs.reshape(rows, -1).astype(float)
-            total += flat @ flat.T / (units * lanes)
+            drawn = (root @ random.normal(size=(rows, units * most))).reshape(rows, units, most)
+            for first in range(0, most, lanes):
+                outputs[...] = mean[:, None, None] + drawn[..., first : first + lanes]
+                addresses = [a.__array_interface__["data"][0] for a in (outputs, labels, targets, numbers, lost)]
+                call(block.address)(*addresses[:4], rows, units, float(rows), addresses[4])
+                flat = outputs.reshape(rows, -1).astype(float)
+                total += flat @ flat.T / (units * most)
         return total / calls
 
     return deltas
