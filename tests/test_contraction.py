@@ -11,7 +11,7 @@ from gradsim import jit
 from gradsim.engine.contraction import contract, contract_shared, contract_times, null
 from gradsim.lanes import LANES, aligned_empty, pointer
 
-# Tiles are 4x4, 1x4, 8x2, 1x2, 8x1 and 1x1: these leave every remainder of rows and columns.
+# Tiles are 4x4 or 4x3, 8x2 or 4x2, 8x1, and as wide with one row: these leave every remainder of rows and columns.
 ROWS = [*range(1, 10), 12, 13, 16, 17]
 COLUMNS = [*range(1, 10), 11]
 LENGTHS = [1, 2, 3, 7]

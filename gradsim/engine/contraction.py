@@ -5,9 +5,9 @@ m), or C itself (to add up). In the first layer A is the data, scalars common to
 it is: deltas are multiplied by slopes, and a weight gradient may go into the weights at once, as a step of descent.
 
 A register tile of TM x TN accumulators lives in registers over the whole sum; with 4 x 4 every 8 loads feed 16 fused
-multiply-adds. All is emitted as LLVM IR that Python unrolls, one non-inlined function a tile shape and ending, so that
-the caller stays small and compiles fast. Ragged edges use narrower tiles, taller where
-columns are few.
+multiply-adds. Where there are only 16 registers it is 4 x 3 or 4 x 2, and where lanes are wider than a register, a tile
+is summed in parts. All is emitted as LLVM IR that Python unrolls, one non-inlined function a tile shape and ending, so
+that the caller stays small and compiles fast. Ragged edges use narrower tiles, taller where columns are few.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from gradsim import jit
 from gradsim.lanes.memory import vector_load, vector_store
 from gradsim.lanes.vector import lanes_of, llvm_call, splat
 
@@ -28,10 +29,10 @@ PAGE = 4096
 # The arguments of a contraction: pointers, and strides in elements.
 _POINTERS = "a b c with_it".split()
 _STRIDES = "a_m a_k b_k b_n c_m c_n start_m start_n".split()
-
-
-# Columns of a tile, and its rows where there are enough of them; below, one row at a time.
-_SHAPES = ((4, 4), (2, 8), (1, 8))
+_REGISTERS = jit.vector_registers()
+# Columns of a tile, and its rows where there are enough of them; below, one row at a time. In registers are the sums, a
+# row of B and a number of A, and a product where multiply-adds are not fused: then 4 x 3 would take one too many.
+_SHAPES = ((4, 4), (2, 8), (1, 8)) if _REGISTERS.number == 32 else ((3, 4), (2, 4), (1, 8))[not _REGISTERS.fused :]
 
 
 def _function(module, name, vector, integers):
@@ -59,7 +60,9 @@ class _Panel:
     def __init__(self, function, arguments, vector, shape, shared, ending):
         self.arg = arguments
         self.b = ir.IRBuilder(function.append_basic_block("entry"))
-        self.vector, (self.tm, self.tn), self.shared, self.ending = vector, shape, shared, ending
+        (self.tm, self.tn), self.shared, self.ending = shape, shared, ending
+        self.lanes, self.number = vector.count, 4 if vector.element == ir.FloatType() else 8
+        self.vector = ir.VectorType(vector.element, min(self.lanes, _REGISTERS.size // self.number))
         self.cells = [(m, n) for m in range(self.tm) for n in range(self.tn)]
 
     def moved(self, base, *steps):
@@ -101,12 +104,19 @@ class _Panel:
         a, c, with_it = begins
         if self.ending != START:
             self.fetch(c)
-        sums = self.loop("sum", self.arg["length"], [a, self.arg["b"], *self.begun(with_it)], self.summand)[2:]
-        for value, (m, n) in zip(self.ended(sums, c, with_it), self.cells, strict=True):
-            vector_store(self.b, value, self.moved(c, ("c_m", m), ("c_n", n)))
+        # Lanes that are wider than a register are done in parts, while the tile's operands are in the cache.
+        for lane in range(0, self.lanes, self.vector.count):
+            at_a, *others = (self.b.gep(p, [ir.Constant(_I64, lane)]) for p in (a, self.arg["b"], c, with_it))
+            self.part(a if self.shared else at_a, *others)
         stride = {START: "start_m", FACTOR: "c_m"}.get(self.ending)
         following = self.moved(with_it, (stride, self.tm)) if stride else with_it
         return [self.moved(a, ("a_m", self.tm)), self.moved(c, ("c_m", self.tm)), following]
+
+    def part(self, a, b, c, with_it):
+        """As many lanes of a tile as a register has."""
+        sums = self.loop("sum", self.arg["length"], [a, b, *self.begun(with_it)], self.summand)[2:]
+        for value, (m, n) in zip(self.ended(sums, c, with_it), self.cells, strict=True):
+            vector_store(self.b, value, self.moved(c, ("c_m", m), ("c_n", n)))
 
     def fetch(self, c):
         """Ask for what the tile will change where its rows are pages apart: there the processor does not by itself."""
@@ -115,7 +125,7 @@ class _Panel:
         function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
         # To be written, to stay in the cache, data.
         options = [ir.Constant(word, x) for x in (1, 3, 1)]
-        page = ir.Constant(_I64, PAGE // (4 if self.vector.element == ir.FloatType() else 8))
+        page = ir.Constant(_I64, PAGE // self.number)
         with b.if_then(b.icmp_signed(">=", self.arg["c_m"], page)):
             for m, n in self.cells:
                 b.call(function, [b.bitcast(self.moved(c, ("c_m", m), ("c_n", n)), byte), *options])
@@ -144,7 +154,7 @@ class _Panel:
         for m in range(self.tm):
             p = self.moved(at_a, ("a_m", m))
             left = splat(b, b.load(p), self.vector) if self.shared else vector_load(b, p, self.vector)
-            updated += [llvm_call(b, "fma", left, x, sums[m * self.tn + n]) for n, x in enumerate(right)]
+            updated += [llvm_call(b, "fmuladd", left, x, sums[m * self.tn + n]) for n, x in enumerate(right)]
         return [self.moved(at_a, ("a_k", 1)), self.moved(at_b, ("b_k", 1)), *updated]
 
     def ended(self, sums, c, with_it):
@@ -153,10 +163,10 @@ class _Panel:
         if self.ending == FACTOR:
             return [b.fmul(x, f) for x, f in zip(sums, self.loaded(with_it, "c"), strict=True)]
         if self.ending == RATES:
-            decay = vector_load(b, b.gep(with_it, [ir.Constant(_I64, self.vector.count)]), self.vector)
+            decay = vector_load(b, b.gep(with_it, [ir.Constant(_I64, self.lanes)]), self.vector)
             down = b.fneg(vector_load(b, with_it, self.vector))
             pairs = zip(sums, self.loaded(c, "c"), strict=True)
-            return [llvm_call(b, "fma", down, llvm_call(b, "fma", decay, w, g), w) for g, w in pairs]
+            return [llvm_call(b, "fmuladd", down, llvm_call(b, "fmuladd", decay, w, g), w) for g, w in pairs]
         return sums
 
 
