@@ -1,4 +1,7 @@
-"""The machine's fused multiply-add peak, measured with the engine's own lane vectors: what speed is compared with."""
+"""The machine's fused multiply-add peak, measured with registers of its own width: what speed is compared with.
+
+Where the processor has no fused multiply-add it is that of a multiplication and an addition.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from gradsim import jit
-from gradsim.lanes import LANES, aligned_empty, fma, lane_count, load, store
+from gradsim.lanes import aligned_empty
+from gradsim.lanes.memory import element_pointer, vector_load, vector_store
+from gradsim.lanes.vector import Lanes, llvm_call
 
 # Independent chains: enough to hide the latency of two FMA units, few enough to stay in 16 registers.
 CHAINS = 12
@@ -17,16 +25,43 @@ CHAINS = 12
 
 @jit.kernel
 def _spin(memory, rounds):
-    """`rounds` times 12 fused multiply-adds on registers."""
-    size = lane_count(memory)
-    x, y = load(memory, 0), load(memory, size)
-    a, b, c, d, e, f = x, x, x, x, x, x
-    g, h, i, j, k, m = y, y, y, y, y, y
-    for _ in range(rounds):
-        a, b, c, d = fma(a, x, y), fma(b, x, y), fma(c, x, y), fma(d, x, y)
-        e, f, g, h = fma(e, x, y), fma(f, x, y), fma(g, x, y), fma(h, x, y)
-        i, j, k, m = fma(i, x, y), fma(j, x, y), fma(k, x, y), fma(m, x, y)
-    store(memory, 2 * size, a + b + c + d + e + f + g + h + i + j + k + m)
+    """`rounds` times 12 fused multiply-adds on registers, at least once; memory: factor, summand, sums, their total."""
+    _multiply_adds(memory, rounds)
+
+
+@intrinsic
+def _multiply_adds(typingctx, memory, rounds):
+    """The loop of `_spin`."""
+    width = registers_lanes(np.dtype(str(memory.dtype)))
+
+    def codegen(context, builder, sig, args):
+        vector, word = Lanes(memory.dtype, width).llvm, ir.IntType(64)
+        places = [ir.Constant(word, i * width) for i in range(CHAINS + 3)]
+        places = [element_pointer(context, builder, memory, args[0], place) for place in places]
+        x, y, *starts = (vector_load(builder, place, vector) for place in places[:-1])
+        before, loop, done = builder.block, builder.append_basic_block("spin"), builder.append_basic_block("spun")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        left, sums = builder.phi(word), [builder.phi(vector) for _ in starts]
+        following = [llvm_call(builder, "fmuladd", value, x, y) for value in sums]
+        still = builder.sub(left, ir.Constant(word, 1))
+        for phi, first, last in zip([left, *sums], [args[1], *starts], [still, *following], strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(last, loop)
+        builder.cbranch(builder.icmp_signed(">", still, ir.Constant(word, 0)), loop, done)
+        builder.position_at_end(done)
+        total = following[0]
+        for value in following[1:]:
+            total = builder.fadd(total, value)
+        vector_store(builder, total, places[-1])
+        return context.get_dummy_value()
+
+    return types.void(memory, types.int64), codegen
+
+
+def registers_lanes(dtype: np.dtype) -> int:
+    """How many numbers a register of the processor holds."""
+    return jit.vector_registers().size // dtype.itemsize
 
 
 def fma_peak(
@@ -37,10 +72,11 @@ def fma_peak(
     With `time.thread_time` as clock it is that of the calling thread: what others take of its processor does not count.
     """
     kind = np.dtype(dtype)
-    memories = [aligned_empty(3 * LANES[kind], kind) for _ in range(threads)]
+    width = registers_lanes(kind)
+    memories = [aligned_empty((CHAINS + 3) * width, kind) for _ in range(threads)]
     for memory in memories:
         # A fixed point of x -> 0.5 x + 1: values stay normal numbers.
-        memory[: LANES[kind]], memory[LANES[kind] :] = 0.5, 1.0
+        memory[:width], memory[width:] = 0.5, 1.0
     _spin(memories[0], 1)
     # Short rounds where a thread measures itself: one of them meets nobody.
     alone = clock is time.thread_time
@@ -52,5 +88,5 @@ def fma_peak(
             start = clock()
             list(run(_spin, memories, [rounds] * threads))
             taken = clock() - start
-            best = max(best, threads * rounds * CHAINS * LANES[kind] * 2 / taken / 1e9)
+            best = max(best, threads * rounds * CHAINS * width * 2 / taken / 1e9)
     return best
