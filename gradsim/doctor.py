@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import platform
 
+import numpy as np
+
 from gradsim import jit
 from gradsim.engine.peak import fma_peak
+from gradsim.lanes import LANES
 from gradsim.versions import cpu_name, package_version
 
 PACKAGES = (
@@ -32,7 +35,7 @@ def examine() -> dict[str, object]:
         "versions": {name: package_version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "processor": cpu_name(),
         "cores": cores,
-        "simd": _simd(_features()),
+        "simd": _simd(),
         "llvm target": llvm.get_host_cpu_name(),
         "cache": str(root) if root is not None else "not writable: kernels are compiled anew in every process",
         "cache writable": root is not None,
@@ -43,18 +46,9 @@ def examine() -> dict[str, object]:
     }
 
 
-def _features() -> set[str]:
-    import llvmlite.binding as llvm
-
-    return {name for name, present in llvm.get_host_cpu_features().items() if present}
-
-
-def _simd(features: set[str]) -> str:
-    for name, text in (
-        ("avx512f", "AVX-512: 16 float32 lanes in one register"),
-        ("avx2", "AVX2: 16 float32 lanes in two registers"),
-        ("neon", "NEON: 16 float32 lanes in four registers"),
-    ):
-        if name in features:
-            return text
-    return "128 bits: 16 float32 lanes in four registers"
+def _simd() -> str:
+    """What kernels are compiled for; their width does not depend on what a processor calls itself."""
+    found, lanes = jit.vector_registers(), LANES[np.dtype(np.float32)]
+    each = {1: "one", 2: "two"}[4 * lanes // found.size]
+    fused = "" if found.fused else ", no fused multiply-add"
+    return f"{found.number} registers of {8 * found.size} bits: {lanes} float32 lanes in {each}{fused}"
