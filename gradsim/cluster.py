@@ -189,16 +189,11 @@ _begin.__module__ = "__main__"
 
 def _tasks(plan: Plan, todo: Sequence[Shard], threads: Callable[[], int]) -> Iterator[list[Shard]]:
     """Shards by task: one, or several, so few that every thread still gets some tasks of what is left."""
-
-    def work(shard: Shard) -> float:
-        cost = plan.costs[shard.cohort]
-        return cost.group_seconds * -(-len(shard) // cost.lanes)
-
-    left = sum(map(work, todo))
+    left = sum(map(plan.shard_seconds, todo))
     piece, seconds = [], 0.0
     for shard in todo:
         piece.append(shard)
-        seconds += work(shard)
+        seconds += plan.shard_seconds(shard)
         count = max(1, threads())
         if seconds >= max(TASK_SECONDS, min(TASK_SECONDS_PER_THREAD * count, left / (TASKS_PER_THREAD * count))):
             yield piece

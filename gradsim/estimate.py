@@ -83,7 +83,7 @@ def estimate(campaign: Campaign, threads: int | None = None) -> Estimate:
     for shard in plan.shards:
         shards.setdefault(shard.cohort, []).append(shard)
     runs = {number: sum(len(s) for s in mine) for number, mine in shards.items()}
-    groups = {number: sum(-(-len(s) // plan.costs[number].lanes) for s in mine) for number, mine in shards.items()}
+    groups = {number: sum(map(plan.groups, mine)) for number, mine in shards.items()}
     nominal = {number: plan.costs[number].group_seconds for number in shards}
     costly = sorted(shards, key=lambda number: -groups[number] * nominal[number])[:TRIED]
     trials = {n: _Trying(campaign, n, shards[n], threads, SECONDS / len(costly)).trial() for n in costly}
@@ -97,7 +97,7 @@ def estimate(campaign: Campaign, threads: int | None = None) -> Estimate:
         group_seconds = trial.group_seconds if number in trials else slower * nominal[number]
         seconds += (groups[number] * group_seconds + runs[number] * trial.row_seconds) / at_once
         disk += runs[number] * trial.row_bytes + len(shards[number]) * trial.shard_bytes
-    largest = max(plan.costs[n].group_bytes * -(-len(shards[n][0]) // plan.costs[n].lanes) for n in shards)
+    largest = max(plan.costs[n].group_bytes * plan.groups(shards[n][0]) for n in shards)
     return Estimate(
         runs=plan.size,
         cohorts=len(shards),

@@ -251,27 +251,24 @@ class Plan:
         return run_ids(self, positions)
 
     @cached_property
-    def _ids(self) -> tuple[np.ndarray, np.ndarray]:
-        """The ids of all runs as numbers, ascending, and whose they are: 16 bytes a run."""
-        ids = np.concatenate([self._numbers(positions) for positions, _ in self._pieces()])
-        order = np.argsort(ids)
-        return ids[order], order
+    def _ids(self) -> list[np.ndarray]:
+        """The ids of all runs as numbers, 8 bytes a run; kept where a replay may ask again."""
+        return list(self._id_pieces())
 
-    def _numbers(self, positions: np.ndarray) -> np.ndarray:
-        return np.array([int(run_id, 16) for run_id in self.run_ids(positions).tolist()], np.uint64)
+    def _id_pieces(self) -> Iterator[np.ndarray]:
+        """The ids of all runs as numbers, in the order of the plan."""
+        for start in range(0, self.size, _PIECE):
+            ids = self.run_ids(np.arange(start, min(start + _PIECE, self.size)))
+            yield np.array([int(run_id, 16) for run_id in ids.tolist()], np.uint64)
 
     def position(self, run_id: str) -> int:
         """The position of a run; UsageError where the campaign has none of that id."""
         if re.fullmatch("[0-9a-f]{16}", str(run_id)):
             wanted = np.uint64(int(run_id, 16))
-            if self.size > MAX_BLOCKS:
-                tables = ((self._numbers(positions), positions) for positions, _ in self._pieces())
-            else:
-                tables = iter([self._ids])
-            for ids, positions in tables:
-                place = np.flatnonzero(ids == wanted)
-                if len(place):
-                    return int(positions[place[0]])
+            for k, ids in enumerate(self._ids if self.size <= MAX_BLOCKS else self._id_pieces()):
+                places = np.flatnonzero(ids == wanted)
+                if len(places):
+                    return k * _PIECE + int(places[0])
         raise UsageError(f"run_id {run_id!r} is not of this campaign; results.runs lists them")
 
     # --- cohorts and shards -----------------------------------------------------------------------
@@ -320,8 +317,15 @@ class Plan:
 
     def nominal_seconds(self) -> float:
         """Work of all shards for one thread at the nominal speed."""
-        groups = ((self.costs[s.cohort], -(-len(s) // self.costs[s.cohort].lanes)) for s in self.shards)
-        return sum(cost.group_seconds * count for cost, count in groups)
+        return sum(map(self.shard_seconds, self.shards))
+
+    def shard_seconds(self, shard: Shard) -> float:
+        """Work of a shard for one thread at the nominal speed."""
+        return self.costs[shard.cohort].group_seconds * self.groups(shard)
+
+    def groups(self, shard: Shard) -> int:
+        """How many groups of lanes a shard takes."""
+        return -(-len(shard) // self.costs[shard.cohort].lanes)
 
     def fingerprints(self) -> list[str]:
         """Digests of the content of every data set that runs use, in order of appearance."""

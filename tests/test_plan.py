@@ -264,6 +264,16 @@ def test_shards_are_the_same_however_runs_are_blocked():
         assert plan._block == math.prod(len(grid[n]) for n in order[order.index("activation") + 1 :])
 
 
+@pytest.mark.parametrize("most", [10**6, 1])
+def test_a_run_is_found_by_its_id_whether_ids_are_kept_or_not(monkeypatch, most):
+    plan = small(grid={"activation": ["relu", "tanh"], "seed": range(20)}).plan
+    monkeypatch.setattr(plan_module, "MAX_BLOCKS", most)
+    monkeypatch.setattr(plan_module, "_PIECE", 7)
+    ids = plan.run_ids(np.arange(plan.size))
+    assert [plan.position(run_id) for run_id in ids] == list(range(plan.size))
+    refusal(lambda: plan.position("0" * 16), "is not of this campaign")
+
+
 def test_what_is_too_large_is_refused_at_once():
     grid = {name: {"range": 20_000} for name in ("seed", "data_seed")} | {"learning_rate": {"linspace": [0, 1, 25_000]}}
     refusal(lambda: small(grid=grid), "grid", "10,000,000,000,000 runs", "1,000,000,000,000")
