@@ -104,14 +104,20 @@ class Results:
         settings are, and the draw is the same on every machine. Tables are read a file at a time, so that what is left
         out takes no memory.
         """
-        total = len(self)
-        if total <= most:
-            return self
-        some = Results(self.path)
-        some.drawn_from, some._below = total, f"{most * 2**64 // total:016x}"
-        return some
+        if most not in self._samples:
+            total, some = len(self), self
+            if total > most:
+                some = Results(self.path)
+                some.drawn_from, some._below = total, f"{most * 2**64 // total:016x}"
+            self._samples[most] = some
+        return self._samples[most]
 
     _below: str | None = None  # the least run_id that a sample does not hold
+
+    @cached_property
+    def _samples(self) -> dict[int, Results]:
+        """Samples that were asked for: findings and report look at the same tables."""
+        return {}
 
     @cached_property
     def axes(self) -> list[str]:

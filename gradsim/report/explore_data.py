@@ -70,7 +70,8 @@ def payload(results: Any, runs: int = RUNS, numbers: int = DETAIL_NUMBERS) -> di
     axes = _axes(table, results.axes)
     fate = fates(table)
     groups = _groups(table.assign(_fate=fate), ["outcome", "_fate", *_settings(axes)])
-    detailed = _detailed(table.assign(_fate=fate), axes, _affordable(results, numbers))
+    statistics = _statistics(results)
+    detailed = _detailed(table.assign(_fate=fate), axes, _affordable(results, len(statistics), numbers))
     kept = _sampled(table, detailed, min(runs, RUN_NUMBERS // (len(axes) + len(MEASURES))))
     rows = table.iloc[kept].reset_index(drop=True)
     measured = _measures(rows, results)
@@ -91,8 +92,8 @@ def payload(results: Any, runs: int = RUNS, numbers: int = DETAIL_NUMBERS) -> di
         "axes": [_axis(rows, axis) for axis in axes],
         "measures": measured,
         "start": {"x": rate_axis(table, axes) or next(iter(axes), "initial_loss"), "y": _telling(measured)},
-        "details": _details(results, table.iloc[detailed], place[detailed].tolist()),
-        "statistics": _statistics(results),
+        "details": _details(results, table.iloc[detailed], place[detailed].tolist(), [s["name"] for s in statistics]),
+        "statistics": statistics,
         "stored": list(results.stored),
     }
 
@@ -159,8 +160,8 @@ def _detailed(runs: pd.DataFrame, axes: Sequence[str], limit: int) -> np.ndarray
     return np.flatnonzero(chosen)
 
 
-def _affordable(results: Any, numbers: int) -> int:
-    """How many runs may have details."""
+def _affordable(results: Any, statistics: int, numbers: int) -> int:
+    """How many runs may have details, so many statistics of layers among them."""
     if "curves" not in results.stored:
         return 0
     each = 3 * min(CURVE_POINTS, int(np.ceil(len(results.curves) / max(len(results.runs), 1))))
@@ -168,7 +169,7 @@ def _affordable(results: Any, numbers: int) -> int:
         # The deepest network decides: its checkpoints and layers as they are thinned.
         layers = min(int(results.layers["layer"].max()) + 1, LAYERS)
         steps = min(results.layers["step"].nunique(), CHECKPOINTS)
-        each += layers * steps * len(_statistics(results))
+        each += layers * steps * statistics
     return int(np.clip(numbers // max(each, 1), 1, DETAILS))
 
 
@@ -274,10 +275,9 @@ def _statistics(results: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _details(results: Any, runs: pd.DataFrame, rows: Sequence[int]) -> list[dict[str, Any]]:
-    """Evidence, curves and layers of runs; `rows` are their places in the page."""
+def _details(results: Any, runs: pd.DataFrame, rows: Sequence[int], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Evidence, curves and layers of runs; `rows` are their places in the page, `names` the statistics of layers."""
     ids = runs["run_id"].astype(str).tolist()
-    names = [statistic["name"] for statistic in _statistics(results)]
     stored = results.stored
     curves = _pieces(results.curves, ids, ("step", "batch_loss", "train_loss")) if "curves" in stored else {}
     layers = _pieces(results.layers, ids, ("step", "layer", *names)) if "layers" in stored else {}
