@@ -203,7 +203,8 @@ def _compare(directories: list[str], out: str | None, explore: bool) -> None:
     if len(directories) != 2:
         raise UsageError(f"--against: compares two directories, before and after; {len(directories)} given")
     before, after = map(Results, directories)
-    page = write_comparison(before, after, out)
-    for line in change_findings(pairs_of(before, after)):
+    pairs = pairs_of(before, after)
+    page = write_comparison(before, after, out, pairs)
+    for line in change_findings(pairs):
         print(line)
     print(f"Comparison: {page}")

@@ -200,9 +200,7 @@ def dead_units(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
     top = min(1.0, max(0.1, 1.2 * panels.shown_rows()["high"].max()))
     for one in axes:
         rate_scale(one.xaxis, shares[rate])
-        one.set_ylim(-0.03 * top, 1.03 * top)
-        one.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
-        one.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+        _dead_axis(one, top)
 
     def draw(one: Axes, cell: pd.DataFrame, pen: Pen, k: int) -> None:
         cell = cell.sort_values(rate)
@@ -212,6 +210,13 @@ def dead_units(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
 
     panels.draw(axes, draw)
     return finish(panels, axes, title, (axis_label(rate), "mean share dead, 95% interval"), ax)
+
+
+def _dead_axis(ax: Axes, top: float) -> None:
+    """Shares of dead units, as percent from zero to `top`."""
+    ax.set_ylim(-0.03 * top, 1.03 * top)
+    ax.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
 
 
 @styled
@@ -227,9 +232,7 @@ def dead_over_time(shares: pd.DataFrame, ax: Axes | None = None) -> Figure:
     top = min(1.0, max(0.1, 1.1 * rows[["mean", "q75"]].to_numpy(float).max()))
     for one in axes:
         step_axis(one, last)
-        one.set_ylim(-0.03 * top, 1.03 * top)
-        one.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
-        one.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+        _dead_axis(one, top)
 
     def draw(one: Axes, cell: pd.DataFrame, pen: Pen, _: int) -> None:
         one.fill_between(cell["step"], cell["q25"], cell["q75"], color=pen.color, alpha=0.1, linewidth=0)

@@ -53,17 +53,16 @@ def written_to(place: Place) -> Iterator[Path]:
     if isinstance(place, Path):
         yield place
         return
+    from gradsim.report.files import written
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         yield folder
         # Pages last: then all that they link to is there.
         files = sorted((file for file in folder.rglob("*") if file.is_file()), key=lambda file: file.parent == folder)
-        try:
+        with written(place):
             for file in files:
                 (place / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
-        except OSError as error:
-            why = error.strerror or error
-            raise UsageError(f"out = {str(place)!r}: the report cannot be written there ({why})") from None
 
 
 class _CallablePackage(types.ModuleType):

@@ -10,6 +10,7 @@ from gradsim.analysis import against as analysis
 from gradsim.places import Place, place_of
 from gradsim.plots.against import convergence_changes
 from gradsim.report import page, written_to
+from gradsim.report.files import fill, put, written
 from gradsim.report.layout import Exhibit
 from gradsim.report.tables import table
 
@@ -21,12 +22,15 @@ def pairs_of(before: Any, after: Any) -> analysis.Pairs:
     return analysis.pair_runs(before.runs, after.runs, list(dict.fromkeys([*before.axes, *after.axes])))
 
 
-def write_comparison(before: Any, after: Any, out: str | Path | None = None) -> Place:
+def write_comparison(
+    before: Any, after: Any, out: str | Path | None = None, pairs: analysis.Pairs | None = None
+) -> Place:
     """Write against.html, by default into the report of `after`; its path.
 
-    before, after: Results. Raises UsageError where nothing can be paired or the directory cannot be written.
+    before, after: Results; `pairs`: theirs, if they have been made. Raises UsageError where nothing can be paired or
+    the directory cannot be written.
     """
-    pairs = pairs_of(before, after)
+    pairs = pairs_of(before, after) if pairs is None else pairs
     changes, moves = analysis.axis_changes(pairs), analysis.outcome_moves(pairs)
     exhibits = []
     if len(changes):
@@ -50,11 +54,8 @@ def write_comparison(before: Any, after: Any, out: str | Path | None = None) -> 
         "moves": table(moves, ("share",)),
     }
     place = place_of(out) if out is not None else place_of(after.path) / "report"
-    with written_to(place) as folder:
-
-        def render() -> str:
-            figures = page.figures(exhibits, folder / "figures")
-            return page.template("against.html.j2")(context | {"figures": list(figures.values())})
-
-        page.write_page(folder, FILE, render)
+    with written_to(place) as folder, written(folder):
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        figures = page.figures(exhibits, folder / "figures")
+        put(fill("against.html.j2", **context, figures=list(figures.values())), folder / FILE)
     return place / FILE

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from gradsim.analysis import words
 from gradsim.errors import UsageError
 from gradsim.report import explore_data, explore_views
+from gradsim.report.files import fill, put, source, written
 
 NAME = "explore.html"
 LARGEST = 7_500_000
@@ -33,16 +31,9 @@ def write_explorer(results: Any, out: Path) -> Path:
     needs()
     if results.runs.empty:
         raise UsageError(f"{results.path}: no run has finished yet, so there is nothing to explore")
-    page = _page(results).encode("utf-8")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        part = out / f".{NAME}.part"
-        part.write_bytes(page)
-        os.replace(part, out / NAME)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"out = {str(out)!r}: the explorer cannot be written there ({reason})") from error
-    return out / NAME
+    page = _page(results)
+    with written(out, "explorer"):
+        return put(page, out / NAME)
 
 
 def _page(results: Any) -> str:
@@ -68,18 +59,8 @@ def _json(value: Any) -> str:
 
 
 def _rendered(payload: dict[str, Any], data: str, libraries: str) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gradsim.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-
-    def source(name: str) -> str:
-        return environment.loader.get_source(environment, name)[0]
-
-    return environment.get_template("explore.html.j2").render(
+    return fill(
+        "explore.html.j2",
         name=payload["name"],
         total=words.plural(payload["total"], "run"),
         filters=any(axis["filter"] for axis in payload["axes"]),

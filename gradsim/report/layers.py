@@ -12,7 +12,7 @@ from gradsim.analysis import words
 from gradsim.analysis.groups import group_codes
 from gradsim.analysis.verdict import Facts
 from gradsim.plots.flow import RULE
-from gradsim.report.layout import Exhibit, Section, pooled
+from gradsim.report.layout import Exhibit, Section, pooled, widest
 
 
 def _hidden(facts: Facts) -> bool:
@@ -124,13 +124,7 @@ def _dead_by_axis(facts: Facts) -> list[Exhibit]:
     frame = analysis.dead_by_axis(facts.layers, facts.runs, facts.axes)
     if frame["axis"].nunique() < 2:  # of one axis the figure of learning rates, or over time, has shown all
         return []
-    spread = frame.groupby("axis", sort=False)["mean"].agg(lambda mean: mean.max() - mean.min())
-    ends = frame[frame["axis"].eq(spread.idxmax())]
-    low, high = ends.loc[ends["mean"].idxmin()], ends.loc[ends["mean"].idxmax()]
-    finding = (
-        f"The {words.axis_name(spread.idxmax())} makes the widest difference: from {words.percent(low['mean'])} dead "
-    )
-    finding += f"({words.value(low['value'])}) to {words.percent(high['mean'])} ({words.value(high['value'])})."
+    finding = widest(frame, "mean", "dead")
     caption = (
         "Every value of every axis, all other axes pooled, over runs with a finite record at their end; bootstrap "
     )

@@ -41,7 +41,19 @@ class Section:
     absent: str = ""
 
 
-def pooled(facts: Facts, by: Sequence[str]) -> str:
+def pooled(facts: Facts, by: Sequence[str | None]) -> str:
     """ "Pooled over learning rate and seed." for what a comparison by `by` leaves out."""
     rest = [words.axis_name(axis) for axis in facts.axes if axis not in by]
     return f"Pooled over {words.join(rest)}." if rest else ""
+
+
+def widest(effects: pd.DataFrame, share: str, what: str) -> str:
+    """ "The depth makes the widest difference: from 3% dead (2) to 40% (20)." of a table with a row for every value of
+    every axis; `share` is its column, of what is `what`."""
+    spread = effects.groupby("axis", sort=False)[share].agg(lambda shares: shares.max() - shares.min())
+    ends = effects[effects["axis"].eq(spread.idxmax())]
+    low, high = ends.loc[ends[share].idxmin()], ends.loc[ends[share].idxmax()]
+    return (
+        f"The {words.axis_name(spread.idxmax())} makes the widest difference: from {words.percent(low[share])} {what} "
+        f"({words.value(low['value'])}) to {words.percent(high[share])} ({words.value(high['value'])})."
+    )

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from gradsim.analysis.verdict import Facts, verdict
-from gradsim.errors import UsageError
 from gradsim.plots.files import PRINT_DPI
 from gradsim.report import methods
 from gradsim.report.drawing import Crew, Drawing, Pictures
 from gradsim.report.explore import NAME as EXPLORER
+from gradsim.report.files import fill, put, written
 from gradsim.report.layout import Exhibit
 from gradsim.report.sections import best_table, convergence_exhibit, sections
 from gradsim.report.tables import data_file, hopeless_table, table
@@ -28,42 +25,16 @@ HELPED = 500
 
 def write_report(results: Any, out: Path, formats: Sequence[str] = ()) -> Path:
     """See `gradsim.report.report`."""
-    return write_page(out, "index.html", lambda: _render(results, out, formats))
-
-
-def write_page(out: Path, name: str, render: Callable[[], str]) -> Path:
-    """Render a page, whose figures go into `out`/figures, and put it into `out`; its path. Raises UsageError."""
-    try:
+    with written(out):
         (out / "figures").mkdir(parents=True, exist_ok=True)
-        page = render()
-        # A reader never sees half a page: written aside, then put in place.
-        part = out / f".{name}.part"
-        part.write_text(page, encoding="utf-8")
-        os.replace(part, out / name)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"out = {str(out)!r}: the report cannot be written there ({reason})") from error
-    return out / name
-
-
-def template(name: str) -> Callable[..., str]:
-    """What fills in a template of the package: of `style` and the names that it uses."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gradsim.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    style = environment.loader.get_source(environment, "style.css")[0]
-    return partial(environment.get_template(name).render, style=style)
+        return put(_render(results, out, formats), out / "index.html")
 
 
 def _render(results: Any, out: Path, formats: Sequence[str]) -> str:
     facts = Facts.of(results)
     context = {"facts": facts, "findings": verdict(facts), "explorer": (out / EXPLORER).is_file(), **_head(results)}
     if facts.runs.empty:
-        return template("empty.html.j2")(context)
+        return fill("empty.html.j2", **context)
     folder, told = out / "figures", []
 
     def exhibits() -> Iterator[Exhibit]:
@@ -76,7 +47,7 @@ def _render(results: Any, out: Path, formats: Sequence[str]) -> str:
     context |= _verdict(facts, folder) | {"tiles": methods.tiles(facts.runs), "picture": shown["convergence"]}
     context["sections"] = [{"section": one, "figures": [shown[e.name] for e in one.exhibits]} for one in told]
     _save_data(facts.diagnoses, folder, "diagnoses")
-    return template("page.html.j2")(context | _methods(results))
+    return fill("page.html.j2", **context, **_methods(results))
 
 
 def _head(results: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from gradsim.analysis.verdict import Facts
 from gradsim.report.examples import Examples, activations_section
 from gradsim.report.failures import failures_section
 from gradsim.report.layers import dead_section, flow_section, saturation_section, scale_section
-from gradsim.report.layout import Exhibit, Section, pooled
+from gradsim.report.layout import Exhibit, Section, pooled, widest
 from gradsim.report.tables import Table, hopeless_table, settings_table
 from gradsim.report.theory import theory_section
 
@@ -108,14 +108,8 @@ def _convergence(facts: Facts) -> Section:
     exhibits += _convergence_by_third(facts)
     frame = facts.effects
     if len(frame):
-        spread = frame.groupby("axis", sort=False)["rate"].agg(lambda rate: rate.max() - rate.min())
-        axis = spread.idxmax()
-        name = words.axis_name(axis)
-        ends = frame[frame["axis"].eq(axis)]
-        low, high = ends.loc[ends["rate"].idxmin()], ends.loc[ends["rate"].idxmax()]
-        finding = f"The {name} makes the widest difference: from {words.percent(low['rate'])} converged "
-        finding += f"({words.value(low['value'])}) to {words.percent(high['rate'])} ({words.value(high['value'])})."
-        if spread.max() == 0:
+        finding = widest(frame, "rate", "converged")
+        if frame.groupby("axis")["rate"].nunique().max() == 1:
             finding = f"Every value of every axis converged equally often ({words.percent(frame['rate'].iloc[0])})."
         caption = "Every value of every axis, all other axes pooled; lines are 95% Wilson intervals."
         exhibits.append(
@@ -183,8 +177,7 @@ def _time_to_target(facts: Facts) -> Section:
     runs = analysis.at_best_rate(facts.runs, by, rate) if rate else facts.runs
     times, shares = analysis.time_to_target(runs, by), analysis.converged_by_step(runs, by)
     where = f"Each at the {words.axis_name(rate)} where it converges most often. " if rate else ""
-    rest = [words.axis_name(axis) for axis in facts.axes if axis not in by and axis != rate]
-    where += f"Pooled over {words.join(rest)}." if rest else ""
+    where += pooled(facts, [*by, rate])
     often = times[times["rate"].ge(0.5)]
     best = (
         (often if len(often) else times).sort_values(["steps", "rate"], ascending=[True, False], kind="stable").iloc[0]
@@ -290,8 +283,7 @@ def _curves(facts: Facts, curves: pd.DataFrame) -> Section:
     caption += "diverged run counts as infinite from then on."
     if rate:
         caption += f" Each line at the {words.axis_name(rate)} where it converges most often."
-    rest = [axis for axis in facts.axes if axis not in by and axis != rate]
-    caption += f" Pooled over {words.join(map(words.axis_name, rest))}." if rest else ""
+    caption = f"{caption} {pooled(facts, [*by, rate])}"
     exhibit = Exhibit("loss_curves", finding, caption, frame, partial(plots.loss_curves, frame), (), by)
     return Section("loss-curves", "Loss curves", exhibits=[exhibit])
 
@@ -315,7 +307,7 @@ def _sharpness(facts: Facts, curves: pd.DataFrame) -> Section:
     caption += (
         "runs still finite, with quartiles. Beyond the dashed limit, 2/learning rate for gradient descent, steps of "
     )
-    caption += f"a full batch would grow. {pooled(facts, [*by, *([rate] if rate else [])])}"
+    caption += f"a full batch would grow. {pooled(facts, [*by, rate])}"
     keys = [*([rate] if rate else []), *by]
     exhibit = Exhibit("sharpness", finding, caption, frame, partial(plots.sharpness, frame), (), keys)
     return Section("sharpness", "Sharpness", exhibits=[exhibit])
