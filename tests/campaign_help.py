@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import strategies as st
 
-from gradsim import Campaign, UsageError
+from gradsim import Campaign, GradsimError, UsageError
 
 ROOT = Path(__file__).parents[1]
 # Iris, 4-5-5-3, 20 steps of 8: a run takes microseconds, and no size is a multiple of anything.
@@ -24,6 +25,17 @@ GRID = {
     "learning_rate": [0.1, [0.1, 0.2, 0.3]],
     "seed": range(5),
 }
+# The same network in a file, by two axes.
+TOML = """
+dataset = "iris"
+depth = 2
+width = 5
+steps = 20
+batch_size = 8
+[grid]
+activation = ["relu", "tanh"]
+seed = {range = 5}
+"""
 TABLES = ("runs", "curves", "layers")
 KEYS = {"runs": ["run_id"], "curves": ["run_id", "step"], "layers": ["run_id", "step", "layer"]}
 
@@ -153,3 +165,21 @@ def grids(draw, most: int = 200):
         if runs * len(values) <= most:
             grid[name], runs = values, runs * len(values)
     return grid
+
+
+def run_by_two_threads_at_once(campaign: Campaign, path: object) -> None:
+    """Two threads of a process run a campaign into one directory: both end, or one is told that it is being run."""
+    found: list[object] = []
+
+    def go() -> None:
+        try:
+            found.append(campaign.run(path, threads=1, progress=False))
+        except GradsimError as error:
+            found.append(error)
+
+    workers = [threading.Thread(target=go) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted(type(f).__name__ for f in found) in (["GradsimError", "Results"], ["Results", "Results"])

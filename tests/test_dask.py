@@ -14,7 +14,19 @@ import time
 
 import numpy as np
 import pytest
-from campaign_help import GRID, SMALL, assert_same, command, environment, gradsim, refusal, shard_names, small, tables
+from campaign_help import (
+    GRID,
+    SMALL,
+    TOML,
+    assert_same,
+    command,
+    environment,
+    gradsim,
+    refusal,
+    shard_names,
+    small,
+    tables,
+)
 from cli_help import complaint
 from formula_help import table_put_back
 
@@ -25,17 +37,6 @@ distributed = pytest.importorskip("distributed", reason="needs distributed: pip 
 import dask  # noqa: E402
 
 from gradsim import cluster  # noqa: E402
-
-TOML = """
-dataset = "iris"
-depth = 2
-width = 5
-steps = 20
-batch_size = 8
-[grid]
-activation = ["relu", "tanh"]
-seed = {range = 5}
-"""
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,13 @@ import pytest
 from campaign_help import (
     GRID,
     SMALL,
+    TOML,
     assert_same,
     command,
     environment,
     gradsim,
     refusal,
+    run_by_two_threads_at_once,
     shard_names,
     small,
     tables,
@@ -248,17 +250,6 @@ def test_a_file_url_is_a_path(done, small_shards, tmp_path):
 
 # --- the report and the command line --------------------------------------------------------------
 
-TOML = """
-dataset = "iris"
-depth = 2
-width = 5
-steps = 20
-batch_size = 8
-[grid]
-activation = ["relu", "tanh"]
-seed = {range = 5}
-"""
-
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
@@ -449,21 +440,7 @@ def test_a_server_that_knows_no_conditions(uploaded, fast_locks, monkeypatch):
 
 def test_two_threads_of_one_process(url, server, fast_locks):
     campaign = small(grid={"seed": range(200)}, steps=2000)
-    found: list[object] = []
-
-    def go():
-        try:
-            found.append(campaign.run(url, threads=1, progress=False))
-        except GradsimError as error:
-            found.append(error)
-
-    workers = [threading.Thread(target=go) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    kinds = sorted(type(f).__name__ for f in found)
-    assert kinds in (["GradsimError", "Results"], ["Results", "Results"])
+    run_by_two_threads_at_once(campaign, url)
     assert len(Results(url)) == 200
 
 
