@@ -40,6 +40,11 @@ TABLES = ("runs", "curves", "layers")
 KEYS = {"runs": ["run_id"], "curves": ["run_id", "step"], "layers": ["run_id", "step", "layer"]}
 
 
+def cases(number: int) -> int:
+    """How many examples a test of random ones tries; more where GRADSIM_FUZZ says so."""
+    return number * int(os.environ.get("GRADSIM_FUZZ", "1"))
+
+
 def small(**fields: object) -> Campaign:
     """A campaign on iris that takes no time; `fields` over its defaults."""
     grid = fields.get("grid")

@@ -65,7 +65,7 @@ def rprop(
     before = _state(state, "g", weights)
     lengths = state.setdefault("d", [np.full_like(w, rate) for w, rate in zip(weights, rates, strict=True)])
     for w, g, last, d in zip(weights, _decayed(weights, gradients, weight_decay), before, lengths, strict=True):
-        agreement = np.sign(g * last)
+        agreement = np.sign(g) * np.sign(last)  # their product can underflow
         d *= np.where(agreement > 0, eta_plus, np.where(agreement < 0, eta_minus, 1))
         np.clip(d, least_step, most_step, out=d)
         g = np.where(agreement < 0, 0, g)

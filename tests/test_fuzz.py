@@ -1,10 +1,13 @@
-"""Fuzz: whatever stands in a campaign, a file or a choice, it is taken or refused in one line."""
+"""Fuzz: whatever stands in a campaign, a file or a choice, it is taken or refused in one line.
+
+GRADSIM_FUZZ=30 tries thirty times as many.
+"""
 
 from __future__ import annotations
 
 import tomllib
 
-from campaign_help import AXES, grids, small
+from campaign_help import AXES, cases, grids, small
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +78,7 @@ def is_refused_in_one_line(call) -> bool:
     return True
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=cases(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(campaigns())
 @example({"grid": {"seed": [True]}})
 @example({"hidden": [3, 2], "grid": {"activation": [["tanh", "relu"], "relu"]}})
@@ -83,7 +86,7 @@ def test_any_dictionary_is_a_campaign_or_refused(fields):
     is_refused_in_one_line(lambda: Campaign(**fields))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(st.one_of(st.text(max_size=60), st.text(alphabet="[]{}=\"'.,#\n\\0123456789abdegnirst_ ", max_size=60)))
 def test_any_text_is_a_campaign_or_refused(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "text.toml"
@@ -91,7 +94,7 @@ def test_any_text_is_a_campaign_or_refused(tmp_path_factory, text):
     is_refused_in_one_line(lambda: Campaign.from_toml(path))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=cases(100), deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_campaign_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "bytes.toml"
@@ -99,7 +102,7 @@ def test_any_bytes_are_a_campaign_or_refused(tmp_path_factory, content):
     is_refused_in_one_line(lambda: Campaign.from_toml(path))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(st.text(max_size=30) | st.text(alphabet="normal(std=1,e)'\"[]{}*.-+ ", max_size=30))
 def test_any_text_is_a_choice_or_refused(text):
     for field in ("activation", "initializer", "optimizer", "loss", "dataset"):
@@ -116,7 +119,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), PLAIN, max_size=5))
 def test_toml_is_written_as_it_is_read(fields):
     def same(a, b) -> bool:
