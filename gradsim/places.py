@@ -126,11 +126,11 @@ class Remote:
         except Unreachable:  # perhaps because it is empty, which has no last bytes
             return self.read_bytes()
 
-    def write_bytes(self, content: bytes | memoryview, new: bool = False) -> None:
+    def write_bytes(self, content: bytes, new: bool = False) -> None:
         """Put it whole. new: FileExistsError where there is one, as far as the server can tell."""
         try:
             with self._answering():
-                self.fs.pipe_file(self._url, bytes(content), **({"mode": "create"} if new else {}))
+                self.fs.pipe_file(self._url, content, **({"mode": "create"} if new else {}))
         except FileNotFoundError:  # objects need no folder
             raise Unreachable(errno.EIO, "the bucket does not exist", self._url) from None
 
@@ -208,7 +208,7 @@ def write_whole(target: Place, fill: Callable[[BinaryIO], object]) -> None:
     if isinstance(target, Remote):
         sink = io.BytesIO()
         fill(sink)
-        target.write_bytes(sink.getbuffer())
+        target.write_bytes(sink.getvalue())
         return
     # Two machines may write the same shard, where one was taken for dead.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")

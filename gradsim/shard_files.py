@@ -35,7 +35,7 @@ def write_shard(folder: Place, shard: Shard, tables: Mapping[str, pa.Table], dig
         marked = tables[table].replace_schema_metadata({_DIGEST: digest.encode(), _SHARD: shard.mark.encode()})
         sink = io.BytesIO()
         pq.write_table(marked, sink, compression="zstd")
-        contents[table] = sink.getbuffer()
+        contents[table] = sink.getvalue()
         sums += f"{_sum(contents[table])}  {table}/{shard.name}.parquet\n"
     for table in sorted(set(contents) - {"runs"}):
         _write(_file(folder, table, shard), contents[table])
@@ -44,14 +44,14 @@ def write_shard(folder: Place, shard: Shard, tables: Mapping[str, pa.Table], dig
     return sum(len(content) for content in contents.values())
 
 
-def _write(target: Place, content: bytes | memoryview) -> None:
+def _write(target: Place, content: bytes) -> None:
     try:
         write_whole(target, lambda sink: sink.write(content))
     except OSError as error:
         raise GradsimError(f"{target}: cannot be written: {error.strerror or error}") from None
 
 
-def _sum(content: bytes | memoryview) -> str:
+def _sum(content: bytes) -> str:
     return hashlib.blake2b(content).hexdigest()
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from gradsim import analysis, plots
 from gradsim.analysis import words
+from gradsim.analysis.comparisons import final_losses
 from gradsim.analysis.verdict import Facts
 from gradsim.errors import GradsimError
 from gradsim.report.layout import Exhibit, Section
@@ -94,8 +95,8 @@ def _choice(runs: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, str 
 
 def _ranked(runs: pd.DataFrame, key: str) -> pd.Index:
     """Values of a column, those that converge most often first; of equals those with the lowest median loss."""
-    lost = runs["final_loss"].where(np.isfinite(runs["final_loss"]), np.inf)
-    groups = runs.assign(failed=runs["outcome"].ne("converged"), lost=lost).groupby(key, sort=False, dropna=False)
+    told = runs.assign(failed=runs["outcome"].ne("converged"), lost=final_losses(runs))
+    groups = told.groupby(key, sort=False, dropna=False, observed=True)
     table = pd.DataFrame({"failed": groups["failed"].mean(), "lost": groups["lost"].median()})
     return table.sort_values(["failed", "lost"], kind="stable").index
 
