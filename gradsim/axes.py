@@ -29,7 +29,8 @@ GENERATORS = ("geomspace", "linspace", "range")
 # Fields whose parameters may be axes by their dotted names.
 CHOICE_FIELDS = ("dataset", "activation", "initializer", "bias_initializer", "loss", "optimizer", "schedule")
 _WHERE_DATA_COME_FROM = ("path", "X", "y", "stored")
-_OF_THE_CAMPAIGN = ("name", "campaign_seed", "checkpoints", "probe_samples", "target", "thresholds")
+_OF_THE_CAMPAIGN = ("name", "campaign_seed", "grid", "zip", "exclude", "checkpoints", "store", "probe_samples")
+_OF_THE_CAMPAIGN += ("sharpness", "target", "thresholds")
 
 
 @dataclasses.dataclass(frozen=True)

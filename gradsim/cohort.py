@@ -254,7 +254,11 @@ class Cohort:
     cell: RunFields
     data: Dataset
     task: Task
-    checkpoints: np.ndarray
+
+    @property
+    def checkpoints(self) -> np.ndarray:
+        """Steps that are recorded."""
+        return self.task.checkpoints
 
 
 def architecture_of(cell: RunFields, data: Dataset) -> Architecture:
@@ -335,4 +339,4 @@ def cohort_of(campaign: Campaign, cell: RunFields, checkpoints: list[int] | None
         campaign_seed=campaign.campaign_seed,
         sharpness=campaign.sharpness,
     )
-    return Cohort(cell, data, task, steps)
+    return Cohort(cell, data, task)

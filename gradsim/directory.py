@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gradsim import locks, tomlfile
+from gradsim.activations import ACTIVATIONS
+from gradsim.activations.symbolic import formula_of
 from gradsim.campaign import Campaign
 from gradsim.cohort import dataset_of
 from gradsim.datasets import load, save_raw
@@ -124,6 +126,7 @@ def write_info(campaign: Campaign, path: Place, seconds: float = 0.0, threads: i
     info = {
         "digest": campaign.digest,
         "fingerprints": plan.fingerprints(),
+        "own_activations": [name for name in campaign.own_functions() if not formula_of(ACTIVATIONS[name])],
         "command": shlex.join(["gradsim", *sys.argv[1:]]) if program in ("gradsim", "__main__") else "",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": (before if isinstance(before, int | float) else 0.0) + seconds,

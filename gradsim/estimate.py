@@ -120,7 +120,7 @@ def _looked_at(runs: int, disk: float) -> float:
 def _resident() -> int:
     """Bytes that the process holds now."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):  # no such file outside Linux
         return 200_000_000
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,8 @@ from gradsim.choices import Choice
 from gradsim.errors import GradsimError, UsageError, did_you_mean, short
 
 LOSS_AUTO = "auto"
+# Data sets whose content is the user's: it, and not where it lies, tells them apart.
+OWN_DATA = ("file", "arrays")
 MAX_LAYERS, MAX_WIDTH, MAX_STEPS, MAX_BATCH = 1000, 100_000, 1_000_000, 1_000_000_000
 _MAX_SEED = 2**32 - 1
 
@@ -103,6 +106,10 @@ def _activation_choice(value: object) -> Choice:
     if isinstance(value, Mapping) and "formula" in value:
         return _formula_choice(value)
     if not isinstance(value, Activation):
+        if isinstance(value, str) and "formula" not in value and re.search(r"\bz\b", value):
+            raise UsageError(
+                f'activation = {short(value)}: a formula is a table, as in {{name = "mine", formula = "z*sin(z)"}}'
+            )
         choice = choices.parse(value, "activation")
         return _formula_choice({"name": choice.name} | choice.values) if "formula" in choice.values else choice
     ensure_registered(value)
@@ -142,7 +149,9 @@ def _is_frame(value: object) -> bool:
 
 def is_data_file(value: object) -> bool:
     """Whether a value is the path of a CSV, Parquet or .npz file."""
-    return isinstance(value, str | os.PathLike) and str(value).lower().endswith((".csv", ".parquet", ".npz"))
+    from gradsim.datasets.files import SUFFIXES
+
+    return isinstance(value, str | os.PathLike) and str(value).lower().endswith(SUFFIXES)
 
 
 def _read_loss(value: object) -> Choice | str:

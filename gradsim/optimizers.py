@@ -232,7 +232,7 @@ _ADAM = {
     "eps": Parameter(1e-8, 0.0, 1e6),
 }
 _MOMENTS = r"m \leftarrow \beta_1 m + (1 - \beta_1) g,\; v \leftarrow \beta_2 v + (1 - \beta_2) g^2,\; "
-_ADAM_UPDATE = r"W - \eta \frac{m/(1 - \beta_1^t)}{\sqrt{v/(1 - \beta_2^t)} + \epsilon}"
+_ADAM_UPDATE = r"W - \eta \frac{m/(1 - \beta_1^{t+1})}{\sqrt{v/(1 - \beta_2^{t+1})} + \epsilon}"
 
 OPTIMIZERS = {
     optimizer.name: optimizer
@@ -282,7 +282,7 @@ OPTIMIZERS = {
         ),
         Optimizer(
             "rprop",
-            r"W \leftarrow W - \Delta\,\mathrm{sign}(g),\; \Delta \leftarrow \eta_\pm \Delta",
+            r"\Delta \leftarrow \eta_\pm \Delta,\; W \leftarrow W - \Delta\,\mathrm{sign}(g)",
             _rprop,
             states=2,
             own_parameters={

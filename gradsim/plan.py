@@ -2,9 +2,9 @@
 
 Runs are numbered by the product of the axes and never listed: a run is its codes, one value index an axis.
 Axes that are plain numbers of a lane (seeds, learning rates, parameters) are looked up by array; the others span
-*cells*, combinations that are resolved one by one. Cells whose networks can sit side by side in a group (same shape,
-data, activations, optimizer, batch, steps, precision) form a *cohort*, and a *shard* is some groups of a cohort: the
-unit of threads, of files and of resuming.
+*cells*, combinations that are resolved one by one. Cells whose networks can sit side by side in a group
+(`cohort.cohort_key`) form a *cohort*, and a *shard* is some groups of a cohort: the unit of threads, of files and of
+resuming.
 """
 
 from __future__ import annotations
@@ -136,8 +136,7 @@ class Plan:
         return {p for given in self._given_activations() for c in given for p in table[c.name].with_role("shape")}
 
     def _given_activations(self) -> list[tuple[Choice, ...]]:
-        columns = [v for axis in self.axes for n, v in zip(axis.names, axis.values, strict=True) if n == "activation"]
-        return [given for column in [[self.campaign.activation], *columns] for given in column]
+        return [self.campaign.activation, *self.varied("activation")]
 
     def _check_lane_axes(self) -> None:
         """Bounds of parameters, of which cells show the first value only."""
@@ -182,6 +181,18 @@ class Plan:
     def axis_names(self) -> list[str]:
         """Every name that varies, in the order of the grid."""
         return [name for axis in self.axes for name in axis.names]
+
+    def varied(self, name: str) -> Sequence:
+        """The values that an axis gives a setting; none where it does not vary."""
+        found = (v for axis in self.axes for n, v in zip(axis.names, axis.values, strict=True) if n == name)
+        return next(found, ())
+
+    @cached_property
+    def listed_rates(self) -> int:
+        """The layers of the longest list of learning rates where several are values of an axis, else 0: a single one is
+        told from numbers by having none."""
+        lists = {rates for rates in self.varied("learning_rate") if len(set(rates)) > 1}
+        return max(map(len, lists)) if len(lists) > 1 else 0
 
     def codes(self, positions: np.ndarray) -> np.ndarray:
         """int64 [n, axes]: the value index on each axis."""

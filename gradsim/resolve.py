@@ -13,14 +13,12 @@ from gradsim.choices import Choice
 from gradsim.cohort import batch_order, checkpoints_of, dataset_of, layer_activations, layer_rates, loss_for
 from gradsim.datasets import check_label_noise
 from gradsim.errors import UsageError
-from gradsim.fields import LOSS_AUTO, RunFields, completed, kind_of, table_of
+from gradsim.fields import LOSS_AUTO, OWN_DATA, RunFields, completed, kind_of, table_of
 from gradsim.starts import check_initializers
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
 
-# Data sets whose content is the user's: it, and not where it lies, tells them apart.
-OWN_DATA = ("file", "arrays")
 # What is not in the text of an id: what is switched off does not make another run.
 SWITCHED_OFF_BY_0 = ("optimizer.weight_decay", "optimizer.clip_norm", "optimizer.clip_value", "loss.label_smoothing")
 SWITCHES = (*SWITCHED_OFF_BY_0, "schedule.warmup")  # all that `switched_off` looks at, but for names of choices

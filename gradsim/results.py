@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from gradsim import tomlfile
-from gradsim.errors import UsageError
+from gradsim.errors import UsageError, short
 from gradsim.places import Place, Remote, Unreachable, each, place_of, readable
 
 if TYPE_CHECKING:
@@ -87,9 +87,16 @@ class Results:
 
     @cached_property
     def campaign(self) -> Campaign:
-        """The campaign, ready to replay runs."""
+        """The campaign, ready to replay runs. Raises UsageError where a program's own activation is not known here."""
+        from gradsim.activations import ACTIVATIONS
         from gradsim.campaign import Campaign
 
+        for name in self.info.get("own_activations", ()):
+            if name not in ACTIVATIONS:
+                raise UsageError(
+                    f"{self.path}: activation {short(name)} was defined by a program; only one that has defined it, or "
+                    "imported it, can go on from here"
+                )
         return Campaign.from_toml(self.path / CAMPAIGN_FILE)
 
     @property
@@ -124,7 +131,10 @@ class Results:
         """Columns that vary, in the order of the grid."""
         groups = [self.settings.get("grid", {}), *self.settings.get("zip", [])]
         names = [name for group in groups for name in group]
-        return [n for n in names if n in self.runs.columns and self.runs[n].nunique(dropna=False) > 1]
+        # An axis of several lists of learning rates has a column a layer.
+        listed = [name for name in self.runs if name.startswith("learning_rate.") and name not in names]
+        columns = [one for name in names for one in (listed if listed and name == "learning_rate" else [name])]
+        return [n for n in columns if n in self.runs and self.runs[n].nunique(dropna=False) > 1]
 
     @cached_property
     def runs(self) -> pd.DataFrame:

@@ -179,7 +179,7 @@ def complete_shards(campaign: Campaign, path: Place, digest: str, is_complete: C
             cell = plan.cohort_cells[shard.cohort]
             shape = (cell.steps, len(cell.widths))
             if shape not in rows:
-                rows[shape] = storage.expected_rows(campaign, cohort_of(campaign, cell))
+                rows[shape] = storage.expected_rows(campaign, cell)
             found.append((shard, rows[shape]))
     sound = each(lambda one: is_complete(path, *one, digest), found, path)
     return [shard for (shard, _), whole in zip(found, sound, strict=True) if whole]

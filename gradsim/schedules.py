@@ -39,7 +39,7 @@ class Schedule:
         t = np.arange(steps, dtype=float)
         after = np.maximum(t - warmup, 0)
         shaped = self.shape(after, np.maximum(steps - warmup, 1), **own)
-        return np.where(t < warmup, (t + 1) / (warmup + 1), shaped) + np.zeros(np.shape(after))
+        return np.where(t < warmup, (t + 1) / (warmup + 1), shaped)
 
 
 def _step(t, steps, every, factor):

@@ -16,11 +16,11 @@ from gradsim.campaign import Campaign
 from gradsim.choices import Choice
 from gradsim.cohort import Cohort, bound_activation, layer_activations, layer_rates, loss_for, two_thirds
 from gradsim.engine.initialize import initial_parameters
-from gradsim.engine.network import group_count, lanes_array
+from gradsim.engine.network import lanes_array
 from gradsim.engine.probe import STATISTICS
 from gradsim.engine.rescale import SAMPLES
 from gradsim.engine.train import FINAL, Networks, Records, saturation_limits
-from gradsim.lanes import aligned_empty
+from gradsim.lanes import aligned_empty, group_count
 from gradsim.losses import LOSSES
 from gradsim.optimizers import OPTIMIZERS
 from gradsim.plan import Plan
@@ -50,7 +50,7 @@ def networks_of(plan: Plan, cohort: Cohort, positions: np.ndarray) -> Networks:
     grouped = lanes_array(optimizer_numbers, dtype)
     own = _loss_numbers(cohort, cells, inverse, lane_values)
     loss = lanes_array(own if own.shape[1] else np.zeros((len(own), 1)), dtype)
-    grouped_limits = lanes_array(limits, np.dtype(dtype))
+    grouped_limits = lanes_array(limits, dtype)
     grouped_parameters = lanes_array(parameters, dtype)
     grouped_seeds = lanes_array(seeds, dtype)
     return Networks(
@@ -290,27 +290,41 @@ def _trainability(losses: np.ndarray) -> np.ndarray:
 
 
 def _steps_to_target(cohort: Cohort, result: Outcome, targets: np.ndarray) -> np.ndarray:
-    """The first step at which the mean batch loss over an epoch back, or a full training loss, is at the target."""
-    n, steps = result.losses.shape
+    """The first step at which a full training loss is at the target, or the mean of the last batch losses: of as many
+    batches as hold all samples, or of all steps where these are fewer."""
+    steps = result.losses.shape[1]
     window = min(steps, -(-cohort.data.train_samples // cohort.task.batch))
-    with np.errstate(over="ignore", invalid="ignore"):  # losses that are finite may have a sum that is not
-        sums = np.cumsum(np.concatenate([np.zeros((n, 1)), result.losses], axis=1), axis=1)
-        means = (sums[:, window:] - sums[:, :-window]) / window
-    by_batches = _first(means <= targets[:, None], np.arange(window - 1, steps))
+    by_batches = _first(_moving_mean(result.losses, window) <= targets[:, None], np.arange(window - 1, steps))
     by_checkpoints = _first(result.train_loss <= targets[:, None], cohort.checkpoints)
     return np.fmin(by_batches, by_checkpoints)
 
 
-def curve_steps(cohort: Cohort) -> np.ndarray:
+def _moving_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """Means of `window` neighbors [n, steps - window + 1], from sums of 1, 2, 4, ... of them.
+
+    Differences of running sums would be 0 wherever a far larger loss came before.
+    """
+    means, sums = np.zeros((len(values), values.shape[1] - window + 1)), values
+    begin = 0
+    with np.errstate(over="ignore"):  # losses that are finite may have a sum that is not
+        for span in (1 << k for k in range(window.bit_length())):
+            if span > 1:
+                sums = sums[:, : -(span // 2)] + sums[:, span // 2 :]
+            if window & span:
+                means += sums[:, begin : begin + means.shape[1]]
+                begin += span
+    return means / window
+
+
+def curve_steps(steps: int, checkpoints: np.ndarray) -> np.ndarray:
     """Steps of the rows of `curves`: about fifty even ones, and the checkpoints."""
-    steps = cohort.cell.steps
     even = np.arange(steps + 1) if steps <= CURVE_POINTS else np.rint(np.linspace(0, steps, CURVE_POINTS + 1))
-    return np.union1d(even.astype(np.int64), cohort.checkpoints)
+    return np.union1d(even.astype(np.int64), checkpoints)
 
 
 def curve_columns(cohort: Cohort, result: Outcome) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps [k], mean batch loss since the row before [n, k], full training loss [n, k] (NaN between checkpoints)."""
-    steps = curve_steps(cohort)
+    steps = curve_steps(cohort.cell.steps, cohort.checkpoints)
     n = len(result.losses)
     batch = np.full((n, len(steps)), np.nan)
     with np.errstate(over="ignore"):
@@ -333,7 +347,7 @@ def sharpness_columns(plan: Plan, cohort: Cohort, positions: np.ndarray, result:
     if not len(result.sharpness):
         return {}
     limits = stability_limits(cohort, *_settings_of(plan, positions))
-    steps = curve_steps(cohort)
+    steps = curve_steps(cohort.cell.steps, cohort.checkpoints)
     columns = {}
     for name, values in (("sharpness", result.sharpness), ("stability_limit", limits)):
         columns[name] = np.full((len(values), len(steps)), np.nan)

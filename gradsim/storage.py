@@ -10,7 +10,7 @@ import pyarrow as pa
 from gradsim.axes import taken
 from gradsim.campaign import Campaign
 from gradsim.choices import Choice, short_label
-from gradsim.cohort import Cohort, layer_rates, loss_for
+from gradsim.cohort import Cohort, checkpoints_of, layer_rates, loss_for
 from gradsim.engine.probe import STATISTICS
 from gradsim.fields import RunFields, label_of, table_of
 from gradsim.plan import Plan, Shard
@@ -69,7 +69,7 @@ def setting_columns(plan: Plan, cohort: Cohort, positions: np.ndarray) -> dict[s
     codes = plan.codes(positions)
     numbers, inverse = np.unique(plan.cell_numbers(codes), return_inverse=True)
     rows = [_settings(plan, cohort, plan.cells[c]) for c in numbers]
-    kinds = {name: _KINDS.get(name, pa.string()) for name in rows[0]}
+    kinds = {name: _KINDS.get(name.partition(".")[0], pa.string()) for name in rows[0]}
     columns = {
         name: pa.array([row[name] for row in rows], kind, from_pandas=True).take(pa.array(inverse))
         for name, kind in kinds.items()
@@ -109,6 +109,7 @@ def _settings(plan: Plan, cohort: Cohort, cell: RunFields) -> dict[str, object]:
         "optimizer": _label(plan, "optimizer", cell.optimizer),
         "schedule": _label(plan, "schedule", cell.schedule),
         "learning_rate": rates.pop() if len(rates) == 1 else None,
+        **_listed_rates(plan, cell),
         "batch_size": cohort.task.batch,
         "batch_order": cell.batch_order,
         "steps": cell.steps,
@@ -116,6 +117,12 @@ def _settings(plan: Plan, cohort: Cohort, cell: RunFields) -> dict[str, object]:
         "data_seed": cell.data_seed,
         "seed": cell.seed,
     }
+
+
+def _listed_rates(plan: Plan, cell: RunFields) -> dict[str, float | None]:
+    """Where an axis has several lists of learning rates, a column a layer: without a number, all would be alike."""
+    rates = dict(enumerate(layer_rates(cell)))
+    return {f"learning_rate.{layer}": rates.get(layer) for layer in range(plan.listed_rates)}
 
 
 def _label(plan: Plan, field: str, choice: Choice) -> str:
@@ -130,8 +137,7 @@ def _dataset_label(plan: Plan, choice: Choice) -> str:
         return "arrays"
     if choice.name != "file":
         return _label(plan, "dataset", choice)
-    columns = (v for axis in plan.axes for n, v in zip(axis.names, axis.values, strict=True) if n == "dataset")
-    paths = {c.values["path"] for column in columns for c in column if c.name == "file"}
+    paths = {c.values["path"] for c in plan.varied("dataset") if c.name == "file"}
     path = Path(choice.values["path"])
     name = path.name if [Path(p).name for p in paths].count(path.name) <= 1 else str(path)
     others = Choice(name, tuple((k, v) for k, v in choice.params if k != "path"))
@@ -160,11 +166,12 @@ def _repeated(ids: np.ndarray, times: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, pa.array(ids)).cast(pa.string())
 
 
-def expected_rows(campaign: Campaign, cohort: Cohort) -> dict[str, int]:
-    """Rows of one run in each table that the campaign stores."""
+def expected_rows(campaign: Campaign, cell: RunFields) -> dict[str, int]:
+    """Rows of one run of a cell in each table that the campaign stores."""
+    checkpoints = checkpoints_of(cell.steps, campaign.checkpoints)
     rows = {
         "runs": 1,
-        "curves": len(curve_steps(cohort)),
-        "layers": len(cohort.checkpoints) * cohort.task.architecture.depth,
+        "curves": len(curve_steps(cell.steps, checkpoints)),
+        "layers": len(checkpoints) * (len(cell.widths) + 1),
     }
     return {table: rows[table] for table in STORED[campaign.store]}

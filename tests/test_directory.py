@@ -26,9 +26,11 @@ from campaign_help import (
     small,
     tables,
 )
+from formula_help import table_put_back
 
 from gradsim import GradsimError, Results, runner, shard_files, storage
-from gradsim.cohort import cohort_of
+from gradsim.activations import pointwise
+from gradsim.lanes import where
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 
@@ -85,7 +87,7 @@ def test_a_campaign_keeps_what_it_says(done, tmp_path, store):
 def test_footers_tell_campaign_shard_and_rows(done):
     campaign, results = done
     for shard in campaign.plan.shards:
-        rows = storage.expected_rows(campaign, cohort_of(campaign, campaign.plan.cohort_cells[shard.cohort]))
+        rows = storage.expected_rows(campaign, campaign.plan.cohort_cells[shard.cohort])
         assert rows == {"runs": 1, "curves": 21, "layers": 6 * 3}
         for table in TABLES:
             footer = pq.read_metadata(results.path / table / f"{shard.name}.parquet")
@@ -185,7 +187,7 @@ def test_a_shard_with_a_changed_bit_is_made_anew(done, copy, table):
     assert shard_files.is_sound(
         path,
         campaign.plan.shards[1],
-        storage.expected_rows(campaign, cohort_of(campaign, campaign.plan.cohort_cells[0])),
+        storage.expected_rows(campaign, campaign.plan.cohort_cells[0]),
         campaign.digest,
     )
 
@@ -454,3 +456,15 @@ def test_two_threads_of_one_process_do_not_share_a_directory(tmp_path):
     campaign = small(grid={"seed": range(200)}, steps=2000)
     run_by_two_threads_at_once(campaign, tmp_path)
     assert len(Results(tmp_path)) == 200
+
+
+def test_results_of_a_program_s_own_activation_say_so_elsewhere(tmp_path):
+    with table_put_back():
+
+        @pointwise("3 z", name="tripled_elsewhere")
+        def tripled(z):
+            return 3 * z, where(z == z, 3, z)
+
+        small(activation="tripled_elsewhere").run(tmp_path, progress=False)
+    refusal(lambda: Results(tmp_path).campaign, str(tmp_path), "'tripled_elsewhere' was defined by a program")
+    assert len(Results(tmp_path)) == 1

@@ -9,6 +9,7 @@ from extended_help import DIGITS, NAN, SPECIAL, assert_well_formed, good_bits, n
 from lane_kernels import on_lanes, on_singles
 from mpmath import mp
 
+from gradsim import jit
 from gradsim.lanes import (
     acos,
     asin,
@@ -44,12 +45,14 @@ from gradsim.lanes import (
 )
 
 
+@jit.formula
 def exponentials(x, low, unused):
     a = extend(x) + low
     e, e_minus_1 = exp_expm1(a)
     return *parts(exp(a)), *parts(e), *parts(expm1(a)), *parts(e_minus_1)
 
 
+@jit.formula
 def logarithms(x, low, unused):
     a = extend(x) + low
     return *parts(log(a)), *parts(log1p(a))
@@ -59,27 +62,32 @@ def log1p_alone(x, low, unused):
     return parts(log1p(extend(x) + low))
 
 
+@jit.formula
 def tails(x, low, unused):
     a = extend(x) + low
     return *parts(erf(a)), *parts(erfc(a)), *parts(erfcx(abs(a)))
 
 
+@jit.formula
 def circular(x, low, unused):
     a = extend(x) + low
     s, c = sin_cos(a)
     return *parts(sin(a)), *parts(s), *parts(cos(a)), *parts(c), *parts(tan(a))
 
 
+@jit.formula
 def inverse_circular(x, low, unused):
     a = extend(x) + low
     return *parts(atan(a)), *parts(asin(a)), *parts(acos(a))
 
 
+@jit.formula
 def hyperbolic(x, low, unused):
     a = extend(x) + low
     return *parts(tanh(a)), *parts(asinh(a))
 
 
+@jit.formula
 def logistic(x, low, unused):
     a = extend(x) + low
     return (

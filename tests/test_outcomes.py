@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import naive
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from gradsim import Campaign, outcomes
 from gradsim.fields import Thresholds
+from gradsim.shard import _steps_to_target
 
 NAMES = ("delta_rms", "distinct_units", "dead", "saturated_low", "saturated_high")
 HEALTHY = {"delta_rms": 1.0, "distinct_units": 1.0, "dead": 0.0, "saturated_low": 0.1, "saturated_high": 0.1}
@@ -219,6 +221,30 @@ def test_the_names_are_all_there_is():
 
 
 # --- known truths, from runs ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("train_samples", [1, 4, 5, 23, 24, 1000], ids="{} samples".format)
+def test_steps_to_target_by_batches_or_checkpoints(train_samples):
+    """Of losses that fall from where small ones are lost beside them, one is no longer finite, and some are reached."""
+    random = np.random.default_rng(train_samples)
+    losses = np.exp(random.normal(size=(200, 12)) + np.linspace(1, -2, 12))
+    losses[:100, :2] *= 1e200
+    losses[::7, 5:] = np.nan
+    losses[1::7, 3] = 1.7e308
+    full, targets = np.exp(random.normal(size=(200, 4))), random.uniform(0.1, 1, 200)
+    cohort = SimpleNamespace(
+        data=SimpleNamespace(train_samples=train_samples),
+        task=SimpleNamespace(batch=4),
+        checkpoints=np.array([0, 3, 8, 12]),
+    )
+    found = _steps_to_target(cohort, SimpleNamespace(losses=losses, train_loss=full), targets)
+    window = min(12, math.ceil(train_samples / 4))
+    for mine, checked, target, step in zip(losses.tolist(), full, targets, found, strict=True):
+        reached = [s for s in range(window - 1, 12) if sum(mine[s - window + 1 : s + 1]) / window <= target]
+        reached += cohort.checkpoints[checked <= target].tolist()
+        assert step == min(reached, default=math.inf) or (np.isnan(step) and not reached)
+    assert np.isnan(found).any()
+    assert len(np.unique(found)) > 4
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from campaign_help import (
 )
 
 from gradsim import Results, UsageError, report
-from gradsim.analysis import findings, verdict
+from gradsim.analysis import best_settings, findings, verdict
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 
@@ -152,6 +152,22 @@ def test_a_parameter_that_is_an_axis_has_a_column_of_its_own(tmp_path):
         assert row["initializer.std"] == resolved[row["run_id"]].initializer.values["std"]
 
 
+def test_lists_of_learning_rates_are_told_layer_by_layer(tmp_path):
+    rates = [[0.1, 0.2, 0.3], [0.1, 0.1, 0.1], [0.1, 0.1, 0.2]]
+    campaign = small(grid={"learning_rate": [rates[0], 0.1, rates[2]], "seed": range(2)})
+    results = campaign.run(tmp_path / "out", progress=False)
+    by_layer = results.runs.set_index("run_id")[[f"learning_rate.{k}" for k in range(3)]]
+    assert by_layer.loc[ids_of(campaign)].to_numpy().tolist() == [own for own in rates for _ in range(2)]
+    assert results.runs["learning_rate"].dropna().tolist() == [0.1, 0.1]
+    assert results.axes == ["learning_rate.1", "learning_rate.2", "seed"]
+    assert best_settings(results.runs, results.axes)["n"].tolist() == [2, 2, 2]
+
+    campaign = small(zip={"depth": [1, 2], "learning_rate": [[0.1, 0.2], [0.1, 0.3, 0.4]]})
+    results = campaign.run(tmp_path / "depths", progress=False)
+    assert results.axes == ["depth", "learning_rate.1", "learning_rate.2"]
+    assert results.runs.sort_values("depth")["learning_rate.2"].fillna(0).tolist() == [0, 0.4]
+
+
 def test_axes_keep_the_order_of_the_grid_however_values_are_written(tmp_path):
     campaign = small(
         grid={"learning_rate": {"geomspace": [0.1, 1, 2]}, "activation": ["relu", "tanh"], "seed": range(2)}
@@ -271,6 +287,7 @@ def test_reading_results_needs_no_engine(done):
     code = (
         "import sys; from gradsim import Results; r = Results(sys.argv[1]);"
         "assert len(r.runs) == 60 and len(r.axes) == 4 and len(r.layers) and len(r.query('select 1'));"
+        "assert r._repr_html_();"
         "assert 'numba' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(results.path)], env=environment(), check=True)

@@ -63,6 +63,7 @@ def train_arrays(
 def task_of(
     architecture: Architecture, dtype: np.dtype, X: np.ndarray, y: np.ndarray, loss: str, optimizer: str = "sgd"
 ) -> Task:
+    """The task of training on a stream of batches, as `train_arrays` takes them, with nothing recorded."""
     steps, batch, _ = X.shape
     labels = y.ndim == 2
     empty = np.empty(0, dtype)
@@ -89,6 +90,7 @@ def task_of(
 
 
 def networks_of(task: Task, weights: Sequence[tuple[np.ndarray, np.ndarray]], rates: np.ndarray) -> Networks:
+    """Networks in groups, from weights and learning rates as `train_arrays` takes them, the rest at its defaults."""
     n, architecture, dtype = len(rates), task.architecture, task.dtype
     starts = [
         np.tile(a.parameter_vector(), units)

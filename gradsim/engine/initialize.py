@@ -15,7 +15,7 @@ from gradsim import jit
 from gradsim.engine import matrices, rescale
 from gradsim.engine.network import Architecture, lanes_array
 from gradsim.engine.random import STREAM_BIASES, STREAM_WEIGHTS, normal_pair, uniform_pair
-from gradsim.initializers import METHODS, MOST_NUMBERS
+from gradsim.initializers import METHODS
 from gradsim.lanes import (
     LANES,
     aligned_empty,
@@ -46,12 +46,6 @@ class Starts(NamedTuple):
     scales: np.ndarray
     methods: np.ndarray
     numbers: np.ndarray
-
-    @classmethod
-    def of_scales(cls, scales: np.ndarray) -> Starts:
-        """Networks without a method."""
-        n, layers = scales.shape[:2]
-        return cls(scales, np.zeros(n, np.int64), np.zeros((n, layers, MOST_NUMBERS)))
 
 
 @jit.formula

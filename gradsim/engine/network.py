@@ -49,7 +49,7 @@ LAYER = np.dtype(
 
 class Group(NamedTuple):
     """What one group's networks differ in, as kernels take it: what is trained, the activations' parameters as they
-    are without training, the bits of the seeds [halves, 8], scratch for random parameters, and the loss's numbers."""
+    are without training, the bits of the seeds [lanes], scratch for random parameters, and the loss's numbers."""
 
     trained: np.ndarray
     parameters: np.ndarray
@@ -69,7 +69,7 @@ class Architecture:
 
     @property
     def depth(self) -> int:
-        """Number of weight layers."""
+        """Number of layers of weights: one more than there are hidden layers, which is what a campaign calls depth."""
         return len(self.widths) - 1
 
     @cached_property

@@ -96,7 +96,7 @@ def _store_uniform(word, out, at):
 
 @jit.device
 def draw_noise(campaign_seed, seeds, step, layer, row, count, out, first, stride):
-    """`count` uniform numbers a network, at first + i * stride; seeds: bits of uint64 [halves, 8].
+    """`count` uniform numbers a network, at first + i * stride; seeds: bits of uint64 [lanes].
 
     Four numbers come from one counter, which is (four of them, row of the batch, stream of the layer, step).
     """

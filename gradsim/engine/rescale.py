@@ -99,14 +99,15 @@ def _standardize_units(layer, trained, z, rows):
     for j in range(n):
         mean = _mean(z, j * 8, rows, n * 8)
         std = sqrt(_variance(z, j * 8, rows, n * 8, mean))
-        # A unit that does not vary on the samples keeps its weights.
-        factor = where((std > _CONSTANT * abs(mean)) & (std > 0) & (std < np.inf), 1 / std, 1)
+        # A unit that does not vary on the samples is left as it is.
+        varies = (std > _CONSTANT * abs(mean)) & (std > 0) & (std < np.inf)
+        factor = where(varies, 1 / std, 1)
         _scale(trained, (layer.weights + j) * 8, m, n * 8, factor)
         shift = spread(0, z)
         if layer.biases >= 0:
             at = (layer.biases + j) * 8
-            store(trained, at, factor * (load(trained, at) - mean))
-            shift = mean
+            shift = where(varies, mean, 0)
+            store(trained, at, factor * (load(trained, at) - shift))
         for row in range(rows):
             at = (row * n + j) * 8
             store(z, at, factor * (load(z, at) - shift))

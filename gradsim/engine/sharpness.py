@@ -147,10 +147,11 @@ def _sharpness(layers, loss, moments, group, samples, rows, capacity, start, vec
 
 
 def _probe_set(task: Task) -> Samples:
-    """The probe set in float64; the training data where they are that already."""
-    rows, data = task.probe_samples, task.train
-    features, targets = (np.ascontiguousarray(a, np.float64) for a in (data.features, data.targets))
-    return data._replace(features=features, targets=targets) if rows else data
+    """The probe set in float64."""
+    data, rows, widths = task.train, task.probe_samples, task.architecture.widths
+    features = np.ascontiguousarray(data.features[: rows * widths[0]], np.float64)
+    targets = np.ascontiguousarray(data.targets[: rows * widths[-1]], np.float64)
+    return data._replace(features=features, targets=targets)
 
 
 def _directions(architecture: Architecture, campaign_seed: int, key: np.ndarray) -> np.ndarray:

@@ -94,6 +94,7 @@ METHODICAL = (
         reference="Poole, Lahiri, Raghu, Sohl-Dickstein & Ganguli 2016",
         own_biases=True,
         of_biases=False,
+        of_activation=True,
     ),
     Initializer(
         "lsuv",

@@ -82,6 +82,7 @@ class Initializer:
         method: of METHODS, what the engine does beyond scaling.
         own_biases: whether it draws the biases too, so that no bias initializer may be given.
         of_biases: whether it can be a bias initializer.
+        of_activation: whether it always looks at the activation; any does whose gain is "auto".
         unmarked: parameters that are no part of a run's id at their defaults.
     """
 
@@ -94,11 +95,12 @@ class Initializer:
     method: str = ""
     own_biases: bool = False
     of_biases: bool = True
+    of_activation: bool = False
     unmarked: tuple[str, ...] = ("offset",)
 
     def looks_at_activation(self, values: Mapping[str, object]) -> bool:
         """Whether the activation matters at these parameter values."""
-        return self.name == "critical" or values.get("gain") == AUTO
+        return self.of_activation or values.get("gain") == AUTO
 
     def moments(self, layer: Layer, **parameters: object) -> tuple[float, float] | None:
         """Mean and variance of a weight of the layer; None where the data decide."""

@@ -11,11 +11,12 @@ import numpy as np
 from numba import types
 
 from gradsim.lanes import elementary
+from gradsim.lanes.elementary import LOG2_E, MAGIC_64
 from gradsim.lanes.extended import declare
 from gradsim.lanes.pairs import (
-    Integers,
     Pair,
     Plain,
+    Words,
     choose,
     fast_two_sum,
     fma,
@@ -27,9 +28,6 @@ from gradsim.lanes.pairs import (
 
 # ln 2 to 95 bits; a multiple of the first part up to 2^11 is exact.
 LN2_HIGH, LN2_LOW = 0.6931471805598903, 5.497923018708371e-14
-LOG2_E = 1.4426950408889634
-# Adding 1.5 * 2^52 leaves the rounded number in the low bits.
-MAGIC = 6755399441055744.0
 SQRT_HALF_BITS, ONE_BITS = 0x3FE6A09E667F3BCD, 0x3FF0000000000000
 
 
@@ -58,13 +56,13 @@ def reduced_exp(x: Pair) -> tuple[Pair, Plain, Plain]:
     """expm1(r), not normalized, and two powers of two with product 2^n, where x = n ln2 + r."""
     high = select(x.high.compare(">", 710), 710, select(x.high.compare("<", -746), -746, x.high))
     low = select(high.compare("==", x.high), x.zero_filled().low, 0)
-    magic = fma(high, LOG2_E, MAGIC)
-    n = magic - MAGIC
+    magic = fma(high, LOG2_E, MAGIC_64)
+    n = magic - MAGIC_64
     s, e = two_sum(fma(n, -LN2_HIGH, high), n * -LN2_LOW)
     r = Pair(s, e + low).tidied()
     p = r.product(r).product(polynomial(r, EXP_LEADING, EXP_TAIL))
     s, e = fast_two_sum(r.high, p.high)
-    powers = two_powers(Integers.of(magic) - 0x4338000000000000)
+    powers = two_powers(Words.of_bits(magic) - 0x4338000000000000)
     return Pair(s, e + p.low + r.low), *powers
 
 
@@ -113,9 +111,9 @@ LOG_TAIL = (
 )
 
 
-def _split(x: Plain) -> tuple[Plain, Integers, Plain]:
+def _split(x: Plain) -> tuple[Plain, Words, Plain]:
     """x = 2^k m with m in [sqrt(1/2), sqrt(2)): k twice, and m. For normal x."""
-    shifted = Integers.of(x) + (ONE_BITS - SQRT_HALF_BITS)
+    shifted = Words.of_bits(x) + (ONE_BITS - SQRT_HALF_BITS)
     k = shifted >> 52
     m = ((shifted & 0x000FFFFFFFFFFFFF) + SQRT_HALF_BITS).floats()
     return (k + 0x4330000000000000).floats() - (4503599627370496.0 + 1023.0), k - 1023, m
@@ -126,7 +124,7 @@ def _log_of(u: Pair, near: Pair | None = None) -> Pair:
     tiny = u.high.compare("<", 2.2250738585072014e-308)
     scale = select(tiny, u.high.of(18014398509481984.0), 1)
     k, exponent, m = _split(u.high * scale)
-    a, b = two_powers(Integers.of(k.of(0)) - exponent)
+    a, b = two_powers(exponent.of(0) - exponent)
     f = Pair(*two_sum(m - 1, u.zero_filled().low * scale * a * b))
     if near is not None:
         f = choose(k.compare("==", 0), near, f)

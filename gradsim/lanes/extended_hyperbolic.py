@@ -9,8 +9,7 @@ from gradsim.lanes import hyperbolic, powers
 from gradsim.lanes.extended import declare
 from gradsim.lanes.extended_elementary import exp, exp_expm1, expm1, log, log1p
 from gradsim.lanes.pairs import Pair, choose, square_root, with_sign
-
-LN2 = (0.6931471805599453, 2.3190468138462996e-17)
+from gradsim.lanes.powers import LN2_64
 
 
 def tanh(x: Pair) -> Pair:
@@ -21,7 +20,7 @@ def tanh(x: Pair) -> Pair:
 def _half_exponential(z: Pair) -> tuple[object, Pair, Pair]:
     """Whether z is so large that exp(-z) does not count; exp(z) and exp(z) - 1, in that case halved."""
     large = z.high.compare(">", 40)
-    return large, *exp_expm1(choose(large, z - z.of(LN2), z))
+    return large, *exp_expm1(choose(large, z - z.of(LN2_64), z))
 
 
 def sinh(x: Pair) -> Pair:
@@ -36,7 +35,7 @@ def cosh(x: Pair) -> Pair:
 
 def sech_squared(x: Pair) -> Pair:
     """4 t/(1 + t)^2, where 4 t = exp(2 ln 2 - 2 abs(x)) is as large as the result."""
-    t = exp(2 * (x.of(LN2) - abs(x)))
+    t = exp(2 * (x.of(LN2_64) - abs(x)))
     below = 1 + 0.25 * t
     return t / (below * below)
 
@@ -61,7 +60,7 @@ def asinh(x: Pair) -> Pair:
     small = choose(large, 0, z)
     square = small * small
     y = log1p(choose(large, z, small + square / (1 + square_root(1 + square))))
-    return with_sign(y + choose(large, z.of(LN2), 0), x)
+    return with_sign(y + choose(large, z.of(LN2_64), 0), x)
 
 
 def power(x: Pair, y: Pair) -> Pair:
@@ -76,11 +75,11 @@ def cbrt(x: Pair) -> Pair:
 
 
 def exp2(x: Pair) -> Pair:
-    return exp(x * x.of(LN2))
+    return exp(x * x.of(LN2_64))
 
 
 def log2(x: Pair) -> Pair:
-    return log(x) / x.of(LN2)
+    return log(x) / x.of(LN2_64)
 
 
 for _function, _emit in (

@@ -11,9 +11,10 @@ from numba.extending import overload
 
 from gradsim.jit import device, formula
 from gradsim.lanes import trigonometric
+from gradsim.lanes.elementary import MAGIC_64
 from gradsim.lanes.extended import Extended, declare, emitted, extend, low_part, rounded
 from gradsim.lanes.pairs import Pair, Plain, choose, fast_two_sum, polynomial, square_root, with_sign
-from gradsim.lanes.quarters import quarters_64
+from gradsim.lanes.quarters import HALF_PI_64, TWO_OVER_PI, quarters_64
 from gradsim.lanes.vector import bits, fma, rint, where
 
 # --- sine and cosine ------------------------------------------------------------------------------
@@ -43,9 +44,7 @@ COS_TAIL = (
     4.779424511761687e-14,
     -1.5543182109815457e-16,
 )
-HALF_PI = (1.5707963267948966, 6.123233995736766e-17)
-TWO_OVER_PI = 0.6366197723675814
-MAGIC = 6755399441055744.0
+HALF_PI = HALF_PI_64[:2]
 
 
 def _plus(a: Plain, b: Pair) -> Pair:
@@ -77,7 +76,7 @@ def _sin_cos(x):
     r = (extend(r) - s) + (extend(t) - u)
     k = rint(rounded(r) * TWO_OVER_PI)
     r = fma(k, -HALF_PI[1], fma(k, -HALF_PI[0], r))
-    quarter = n + m + bits(k + MAGIC)
+    quarter = n + m + bits(k + MAGIC_64)
     s, c = _near_zero(r)
     odd = (quarter & 1) == 1
     sine, cosine = where(odd, c, s), where(odd, s, c)

@@ -1,7 +1,7 @@
 """Lane vectors in memory: load and store at element offsets of contiguous arrays and plain pointers.
 
 An array of lanes has the network last, so element offset `i * LANES` is the `i`-th quantity of all networks of a group.
-`ROW[dtype]` pointers (`types.CPointer`) come from callbacks, arrays from everything else; both are accepted.
+Blocks are called with plain pointers (`types.CPointer`), everything else has arrays; both are accepted.
 """
 
 from __future__ import annotations

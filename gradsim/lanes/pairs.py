@@ -295,21 +295,28 @@ def polynomial(x: Pair, leading: Sequence[tuple[float, float]], tail: Sequence[f
     return total
 
 
-class Integers:
-    """The bits of a float64 vector, for powers of two; operators as of unsigned integers."""
+class Words:
+    """A vector of unsigned 64-bit integers in a function being emitted: each operator is one instruction."""
+
+    __slots__ = ("builder", "value")
 
     def __init__(self, builder: ir.IRBuilder, value: ir.Value):
         self.builder, self.value = builder, value
 
     @classmethod
-    def of(cls, x: Plain) -> Integers:
+    def of_bits(cls, x: Plain) -> Words:
+        """The bits of a float64 vector."""
         kind = ir.VectorType(ir.IntType(64), x.value.type.count)
         return cls(x.builder, x.builder.bitcast(x.value, kind))
 
-    def _apply(self, emit, other: int | Integers) -> Integers:
-        if not isinstance(other, Integers):
-            other = Integers(self.builder, ir.Constant(self.value.type, [other] * self.value.type.count))
-        return Integers(self.builder, emit(self.value, other.value))
+    def of(self, number: int | Words) -> Words:
+        """A number in every lane."""
+        if isinstance(number, Words):
+            return number
+        return Words(self.builder, ir.Constant(self.value.type, [number] * self.value.type.count))
+
+    def _apply(self, emit: Callable, other: int | Words) -> Words:
+        return Words(self.builder, emit(self.value, self.of(other).value))
 
     def __add__(self, other):
         return self._apply(self.builder.add, other)
@@ -317,21 +324,35 @@ class Integers:
     def __sub__(self, other):
         return self._apply(self.builder.sub, other)
 
+    def __mul__(self, other):
+        return self._apply(self.builder.mul, other)
+
     def __and__(self, other):
         return self._apply(self.builder.and_, other)
+
+    def __or__(self, other):
+        return self._apply(self.builder.or_, other)
+
+    def __xor__(self, other):
+        return self._apply(self.builder.xor, other)
 
     def __lshift__(self, other):
         return self._apply(self.builder.shl, other)
 
     def __rshift__(self, other):
-        return self._apply(self.builder.ashr, other)
+        return self._apply(self.builder.lshr, other)
 
     def floats(self) -> Plain:
+        """The float64 numbers that have these bits."""
         kind = ir.VectorType(ir.DoubleType(), self.value.type.count)
         return Plain(self.builder, self.builder.bitcast(self.value, kind))
 
+    def number(self) -> Plain:
+        """As float64, of words below 2^52."""
+        return (self | 0x4330000000000000).floats() - 2.0**52
 
-def two_powers(n: Integers) -> tuple[Plain, Plain]:
+
+def two_powers(n: Words) -> tuple[Plain, Plain]:
     """Two powers of two whose product is 2^n: a single one would overflow or flush what is representable."""
-    half = n >> 1
+    half = ((n + 0x1000) >> 1) - (0x1000 // 2)
     return ((half + 1023) << 52).floats(), ((n - half + 1023) << 52).floats()

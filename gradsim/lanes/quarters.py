@@ -8,7 +8,6 @@ cosine near their zeros have all their digits.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
@@ -18,7 +17,7 @@ from numba.extending import intrinsic
 
 from gradsim.jit import formula
 from gradsim.lanes.elementary import MAGIC_32, MAGIC_64
-from gradsim.lanes.pairs import Plain, fast_two_sum, two_product
+from gradsim.lanes.pairs import Plain, Words, fast_two_sum, two_product
 from gradsim.lanes.pairs import fma as plain_fma
 from gradsim.lanes.vector import Lanes, bits, count_true, fma, narrow, splat, where, widen
 
@@ -74,50 +73,6 @@ def _moderate_quarters_64(x):
     return bits(t), r, fma(n, HALF_PI_64[2], fma(n, HALF_PI_64[1], -p)) + (p - (first - r))
 
 
-class Words:
-    """A vector of unsigned 64-bit integers in a function being emitted: each operator is one instruction."""
-
-    __slots__ = ("builder", "value")
-
-    def __init__(self, builder: ir.IRBuilder, value: ir.Value):
-        self.builder, self.value = builder, value
-
-    def of(self, number: int | Words) -> Words:
-        """A number in every lane."""
-        if isinstance(number, Words):
-            return number
-        return Words(self.builder, ir.Constant(self.value.type, [number] * self.value.type.count))
-
-    def _apply(self, emit: Callable, other: int | Words) -> Words:
-        return Words(self.builder, emit(self.value, self.of(other).value))
-
-    def __add__(self, other):
-        return self._apply(self.builder.add, other)
-
-    def __mul__(self, other):
-        return self._apply(self.builder.mul, other)
-
-    def __and__(self, other):
-        return self._apply(self.builder.and_, other)
-
-    def __or__(self, other):
-        return self._apply(self.builder.or_, other)
-
-    def __xor__(self, other):
-        return self._apply(self.builder.xor, other)
-
-    def __lshift__(self, other):
-        return self._apply(self.builder.shl, other)
-
-    def __rshift__(self, other):
-        return self._apply(self.builder.lshr, other)
-
-    def number(self) -> Plain:
-        """As float64, of words below 2^52."""
-        kind = ir.VectorType(ir.DoubleType(), self.value.type.count)
-        return Plain(self.builder, self.builder.bitcast((self | 0x4330000000000000).value, kind)) - 2.0**52
-
-
 def _look_up(table: ir.Value, index: Words) -> Words:
     """table[index], lane by lane."""
     builder, vector = index.builder, index.value.type
@@ -155,16 +110,12 @@ def _digits_of_quarters(pattern: Words) -> list[Words]:
 
 def _with_sign(y: Plain, sign: Words) -> Plain:
     """y with its sign changed where the bit is set."""
-    builder, kind = y.builder, y.value.type
-    return Plain(
-        builder, builder.bitcast((Words(builder, builder.bitcast(y.value, sign.value.type)) ^ sign).value, kind)
-    )
+    return (Words.of_bits(y) ^ sign).floats()
 
 
 def _reduced(x: Plain) -> tuple[Plain, Plain, Plain]:
     """n, r, s of `_large_quarters`."""
-    builder = x.builder
-    pattern = Words(builder, builder.bitcast(x.value, ir.VectorType(ir.IntType(64), x.value.type.count)))
+    pattern = Words.of_bits(x)
     first, *others = _digits_of_quarters(pattern)
     # A fraction above one half is taken as what is missing to 1, so that all digits have one sign.
     above = (first >> 29) & 1
