@@ -35,7 +35,7 @@ from activation_help import (  # noqa: E402
 from exactly import excess  # noqa: E402
 from layer_help import layer_errors, vectors  # noqa: E402
 
-from benchmarks.peers import markdown  # noqa: E402
+from benchmarks.contenders.tables import markdown  # noqa: E402
 from gradsim.activations import ACTIVATIONS, get  # noqa: E402
 
 SHARE = 5000  # inputs that one task measures

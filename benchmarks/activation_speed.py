@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.contenders import machine  # noqa: E402
-from benchmarks.peers import markdown  # noqa: E402
+from benchmarks.contenders.tables import markdown  # noqa: E402
 from gradsim.activations import ACTIVATIONS, get  # noqa: E402
 from gradsim.activations.blocks import call_block  # noqa: E402
 from gradsim.lanes import LANES  # noqa: E402
@@ -67,15 +67,11 @@ def torch_functions() -> dict[str, Callable]:
         "arctan": torch.atan,
         "sinusoid": torch.sin,
         "exponential": torch.exp,
-        "absolute": torch.abs,
         "square": torch.square,
         "erf": torch.erf,
         "sinc": lambda x: torch.sin(x) / x,
-        "arcsinh": torch.asinh,
-        "hyperbolic_sine": torch.sinh,
     }
-    known = {alias: name for name, act in ACTIVATIONS.items() for alias in (name, *act.aliases)}
-    return {known[name]: function for name, function in found.items() if name in known}
+    return {get(name).name: function for name, function in found.items()}
 
 
 # --- measuring --------------------------------------------------------------------------------------------

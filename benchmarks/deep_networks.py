@@ -23,7 +23,7 @@ import pandas as pd
 
 import gradsim as gs
 from gradsim import theory
-from gradsim.analysis.intervals import wilson_interval
+from gradsim.analysis import at_best_rate, wilson_interval
 
 SIGMA_B, FACTORS = 0.3, (0.7, 1.0, 1.5)
 RATES = [float(x) for x in np.geomspace(1e-4, 1, 13)]
@@ -85,19 +85,10 @@ def tasks() -> dict[str, Task]:
     }
 
 
-def best_rate(runs: pd.DataFrame) -> float:
-    """The learning rate at which most runs converge; of equals the one with the lowest median loss."""
-    lost = runs["final_loss"].where(runs["outcome"].ne("diverged"), np.inf).fillna(np.inf)
-    table = runs.assign(converged=runs["outcome"].eq("converged"), lost=lost).groupby("learning_rate")
-    ranked = pd.DataFrame({"converged": -table["converged"].sum(), "loss": table["lost"].median()})
-    return float(ranked.sort_values(["converged", "loss"]).index[0])
-
-
 def row(task: Task, start: Start, fresh: int) -> dict[str, object]:
     """A line of the table, and whether it is as it should be."""
-    tried = task.run(start, RATES, range(SEEDS))
-    rate = best_rate(tried)
-    searched = tried[tried["learning_rate"].eq(rate)]["outcome"].eq("converged").sum()
+    tried = at_best_rate(task.run(start, RATES, range(SEEDS)))
+    rate, searched = float(tried["learning_rate"].iloc[0]), int(tried["outcome"].eq("converged").sum())
     runs = task.run(start, [rate], range(SEEDS, SEEDS + fresh))
     converged = int(runs["outcome"].eq("converged").sum())
     low, high = wilson_interval(converged, fresh)

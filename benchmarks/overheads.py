@@ -49,14 +49,15 @@ def records_cost(activation: str) -> dict[str, float]:
     """Least processor seconds of one group without records, with losses, and with layer statistics too."""
     from gradsim.campaign import Campaign
     from gradsim.cohort import cohort_of
+    from gradsim.lanes import LANES
     from gradsim.shard import networks_of
 
     campaign = Campaign(
         dataset="digits", depth=5, width=32, batch_size=64, steps=1000, activation=activation,
-        grid={"seed": range(16)},
+        grid={"seed": range(LANES[np.dtype(np.float32)])},
     )  # fmt: skip
     cohort = cohort_of(campaign, campaign.plan.cells[0])
-    networks = networks_of(campaign.plan, cohort, np.arange(16))
+    networks = networks_of(campaign.plan, cohort, np.arange(campaign.runs))
     full = cohort.task
     none = dataclasses.replace(full, checkpoints=np.zeros(0, np.int64), statistics=False)
     tasks = {"none": none, "losses": dataclasses.replace(full, statistics=False), "losses and layers": full}

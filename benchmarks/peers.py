@@ -24,11 +24,10 @@ if __name__ == "__main__":
 # Below the path: run as a script, Python looks only beside this file.
 from benchmarks.contenders import CONTENDERS, SLOW, machine  # noqa: E402
 from benchmarks.contenders.rounds import PAUSE, Row, rests, say  # noqa: E402
-from benchmarks.contenders.tables import markdown, page  # noqa: E402
+from benchmarks.contenders.tables import page  # noqa: E402
 from benchmarks.contenders.tasks import ROWS, USUAL_ROWS, Campaign  # noqa: E402
 from benchmarks.contenders.twin import Gate  # noqa: E402
 
-__all__ = ["markdown"]
 LEAST_REPEATS = 5
 # For the estimate: gradsim's speed on the machine of benchmarks/README.md, and what starting a process takes.
 FLOPS, START_SECONDS = 1.2e11, 2.0

@@ -94,9 +94,9 @@ class Case:
 
     def contraction(self, stage: int, layer: int) -> int:
         """Floating point operations of a stage of a group's step, 0 where it is no contraction."""
-        return (
-            2 * self.batch * self.widths[layer] * self.widths[layer + 1] * LANES[self.dtype] * (stage in CONTRACTIONS)
-        )
+        if stage not in CONTRACTIONS:
+            return 0
+        return 2 * self.batch * self.widths[layer] * self.widths[layer + 1] * LANES[self.dtype]
 
     def made(self) -> tuple[Task, Networks, int]:
         """A task of as many steps as take a turn, one group of networks for it, and the steps."""
@@ -109,7 +109,7 @@ class Case:
             y = rng.standard_normal((drawn, self.batch, outputs)).astype(self.dtype)
         if self.full:
             X, y = (np.broadcast_to(a, (steps, *a.shape[1:])) for a in (X, y))
-        task = dataclasses.replace(task_of(self.architecture, self.dtype, X, y, self.loss), optimizer=self.optimizer)
+        task = task_of(self.architecture, self.dtype, X, y, self.loss, self.optimizer)
         count = LANES[self.dtype]
         weights = [
             (
@@ -118,10 +118,7 @@ class Case:
             )
             for m, n in zip(self.widths, self.widths[1:], strict=False)
         ]
-        networks = networks_of(task, weights, np.full(count, 1e-3))
-        values = [1e-3, *(p.default for p in OPTIMIZERS[self.optimizer].parameters.values())]
-        networks.numbers[...] = np.repeat(np.array(values, self.dtype), count)
-        return task, networks, steps
+        return task, networks_of(task, weights, np.full(count, 1e-3)), steps
 
 
 CONTRACTIONS = (FORWARD, GRADIENT, DELTAS)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from study import Beside, Number, Study, Verdict, main
+from study import Beside, Number, Study, Verdict, main, middle
 
-from gradsim.analysis import bootstrap_interval, words
+from gradsim.analysis import words
 from gradsim.plots.style import dress, new_figure, pens
 
 RATES = (0.03, 0.05, 0.08, 0.12)
@@ -71,10 +71,7 @@ def decide(measured):
     table = measured["networks"]
     below = table[table["start"] < NEAR]
     arrived = below[np.isfinite(below["arrives"])]
-    stays = {
-        rate: (float(cell.median()), *bootstrap_interval(cell))
-        for rate, cell in arrived.groupby("learning_rate")["stays"]
-    }
+    stays = {rate: middle(cell) for rate, cell in arrived.groupby("learning_rate")["stays"]}
     hovers = [rate for rate, (_, low, high) in stays.items() if low >= HOVERS[0] and high <= HOVERS[1]]
     share = len(arrived) / max(len(below), 1)
     rises, left = float(arrived["rises_after"].median()), float(arrived["left"].median())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-from study import Beside, Number, Study, Verdict, main
+from study import Beside, Number, Study, Verdict, main, middle
 
-from gradsim.analysis import bootstrap_interval, words
+from gradsim.analysis import words
 from gradsim.plots.style import dress, new_figure, pens
 
 # Their standard start is U(-1/sqrt(fan_in), 1/sqrt(fan_in)), of variance 1/(3 fan_in); the normalized one is Glorot's.
@@ -102,7 +102,7 @@ def over_time(results, by, column):
 
 def decide(measured):
     falls, tanh = measured["falls"], measured["tanh"]
-    factor = {key: typical(cell) for key, cell in melted(falls)}
+    factor = {key: middle(cell) for key, cell in melted(falls)}
     standard, normalized = factor["standard", "minmax", "back"], factor["normalized", "minmax", "back"]
     weights, large = factor["standard", "minmax", "weights"], factor["normalized", "standard", "back"]
     deep = (
@@ -199,11 +199,6 @@ def crossings(table):
     reached = table[table["value"] >= TALL].groupby("layer")["step"].min()
     most = table.groupby("layer")["value"].max()
     return sorted(most.index, key=lambda layer: (reached.get(layer, float("inf")), -most[layer]))
-
-
-def typical(values):
-    """Median and its interval."""
-    return float(values.median()), *bootstrap_interval(values)
 
 
 def draw(measured):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-from study import Beside, Number, Study, Verdict, at_own_rate, main
+from study import Beside, Number, Study, Verdict, at_own_rate, main, middle
 
-from gradsim.analysis import bootstrap_interval, convergence_rate, words
+from gradsim.analysis import convergence_rate, words
 from gradsim.plots.style import dress, new_figure, pens
 
 STARTS = {"kaiming_normal": "He", "xavier_normal": "Xavier"}
@@ -80,7 +80,7 @@ def curves(results, chosen):
 def decide(measured):
     table = measured["starts"].set_index(["optimizer", "initializer", "depth"])
     he, xavier = ({d: table.loc[("SGD", n, d)] for d in (SHALLOW, DEEP)} for n in STARTS)
-    fall = {n: typical(measured["falls"].loc[measured["falls"]["initializer"].eq(n), "back"]) for n in STARTS}
+    fall = {n: middle(measured["falls"].loc[measured["falls"]["initializer"].eq(n), "back"]) for n in STARTS}
     adam = table.loc[("Adam", "xavier_normal", DEEP)]
     loss = measured["curves"].query("initializer == 'xavier_normal' and depth == @DEEP").sort_values("step")["loss"]
     begun, ended = float(loss.iloc[0]), float(loss.iloc[-1])
@@ -134,11 +134,6 @@ def decide(measured):
     if adam["low"] > 0.5:
         return Verdict("holds only when", text, "steps are proportional to gradients, as SGD's are", numbers, beside)
     return Verdict("holds", text, numbers=numbers, beside=beside)
-
-
-def typical(values):
-    """Median and its interval."""
-    return float(values.median()), *bootstrap_interval(values)
 
 
 def draw(measured):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-from study import Beside, Number, Study, Verdict, at_own_rate, main
+from study import Beside, Number, Study, Verdict, at_own_rate, main, middle
 
 import gradsim as gs
-from gradsim.analysis import bootstrap_interval, convergence_rate, wilson_interval, words
+from gradsim.analysis import convergence_rate, wilson_interval, words
 from gradsim.plots.style import dress, new_figure, pens
 
 A, B = 1.7159, 2 / 3
@@ -43,7 +43,7 @@ def measure(bench):
     table = convergence_rate(best, by).drop(columns=["converged"], errors="ignore")
     rows = []
     for key, cell in best.groupby(by):
-        rows.append([*key, cell["steps"].median(), *bootstrap_interval(cell["steps"]), cell["learning_rate"].median()])
+        rows.append([*key, *middle(cell["steps"]), cell["learning_rate"].median()])
     steps = pd.DataFrame(rows, columns=[*by, "steps", "first", "last", "learning_rate"])
     return {"steps": table.merge(steps, on=by), "pairs": pairs(best)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.stats import linregress
-from study import Beside, Number, Study, Verdict, at_own_rate, main
+from study import Beside, Number, Study, Verdict, at_own_rate, main, middle
 
 from gradsim.analysis import bootstrap_interval, words
 from gradsim.plots.style import dress, new_figure, pens
@@ -104,10 +104,7 @@ def depths(runs):
     best = at_own_rate(runs, ["initializer", "depth"])
     rows = []
     for (start, depth), cell in best.groupby(["initializer", "depth"], observed=True):
-        ends = bootstrap_interval(cell["steps"])
-        rows.append(
-            [STARTS[str(start)], depth, len(cell), cell["steps"].median(), *ends, cell["learning_rate"].median()]
-        )
+        rows.append([STARTS[str(start)], depth, len(cell), *middle(cell["steps"]), cell["learning_rate"].median()])
     return pd.DataFrame(rows, columns=["start", "depth", "n", "steps", "low", "high", "learning_rate"])
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
-from study import Beside, Number, Study, Verdict, main
+from study import Beside, Number, Study, Verdict, main, middle
 
 import gradsim as gs
-from gradsim.analysis import bootstrap_interval, words
+from gradsim.analysis import words
 from gradsim.plots.style import dress, new_figure, pens
 
 NAMES = ("relu", "leaky_relu", "prelu", "rrelu", "elu", "maxout")
@@ -51,8 +51,7 @@ def shares(results, by):
     rows = []
     for key, cell in runs.groupby([*by, "learning_rate"]):
         alive = cell["dead"].where(~cell["lost"]).dropna()
-        ends = bootstrap_interval(alive)
-        rows.append([*key, len(cell), cell["lost"].mean(), alive.median(), *ends, cell["train_accuracy"].median()])
+        rows.append([*key, len(cell), cell["lost"].mean(), *middle(alive), cell["train_accuracy"].median()])
     return pd.DataFrame(rows, columns=[*by, "learning_rate", "n", "diverged", "dead", "low", "high", "accuracy"])
 
 

@@ -60,8 +60,11 @@ Window = tuple[float, float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """A picture of the paper. samples: trained on; settings: of the campaign, over those that all pictures share;
-    labels: of the axes; by_mean: whether x is the mean of all initial weights and y the rate of both layers."""
+    """A picture of the paper.
+
+    samples: trained on; window: of the whole picture; labels: of the axes; by_mean: whether x is the mean of all
+    initial weights and y the rate of both layers; minibatch: samples of a batch, all where None.
+    """
 
     title: str
     activation: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from study import Beside, Number, Study, Verdict, at_own_rate, main, middle, where
+from study import Beside, Number, Study, Verdict, at_own_rate, main, middle, where, with_ends
 
 import gradsim as gs
 from gradsim.analysis import words
@@ -31,8 +31,7 @@ def measure(bench):
     )
     runs = results.runs.assign(dataset=results.runs["dataset"].str.extract(r"^(\w+)")[0])
     best = at_own_rate(runs, ["dataset", "depth", "activation"])
-    runs["steps"] = runs["steps_to_target"].where(runs["outcome"].eq("converged")).astype(float).fillna(np.inf)
-    shared = ratios(runs, ["dataset", "depth", "learning_rate"])
+    shared = ratios(with_ends(runs), ["dataset", "depth", "learning_rate"])
     return {"own": ratios(best, ["dataset", "depth"]), "shared": shared}
 
 

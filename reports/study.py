@@ -26,8 +26,10 @@ from PIL import Image
 
 import gradsim as gs
 from gradsim.analysis import bootstrap_interval, words
+from gradsim.analysis.comparisons import final_losses, reached_at
 from gradsim.errors import UsageError
 from gradsim.plots.style import Pen, styled
+from gradsim.report.files import put, written
 from gradsim.versions import cpu_name, package_version
 
 HERE = Path(__file__).resolve().parent
@@ -142,21 +144,27 @@ class Bench:
         return time.perf_counter() - self._begun - self._waited + self._trained
 
 
-def at_own_rate(runs: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """The runs of odd seeds, each group at the learning rate that is best on even seeds.
+def with_ends(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs with `converged`, `steps` to the target, infinite where it is not reached, and `lost`, the final loss,
+    infinite where the run diverged."""
+    steps = np.nan_to_num(reached_at(runs), nan=np.inf)
+    return runs.assign(converged=runs["outcome"].eq("converged"), steps=steps, lost=final_losses(runs))
 
-    Best is what converges most often, of equals what takes the fewest steps in the median, then what has the lowest
-    loss; other seeds than those that chose it say how good it is. `steps` is steps_to_target, infinite where none.
-    """
-    runs = runs.assign(
-        steps=runs["steps_to_target"].where(runs["outcome"].eq("converged")).astype(float).fillna(np.inf),
-        converged=runs["outcome"].eq("converged"),
-        lost=runs["final_loss"].where(runs["outcome"].ne("diverged")).astype(float).fillna(np.inf),
-    )
-    even = runs[runs["seed"] % 2 == 0].groupby([*by, "learning_rate"], sort=False)
-    ranked = even.agg(share=("converged", "mean"), typical=("steps", "median"), loss=("lost", "median")).reset_index()
-    ranked = ranked.sort_values(["share", "typical", "loss"], ascending=[False, True, True], kind="stable")
-    best = ranked.drop_duplicates(list(by))[[*by, "learning_rate"]]
+
+def best_settings(runs: pd.DataFrame, by: Sequence[str], choice: Sequence[str]) -> pd.DataFrame:
+    """Of each group the choice, columns of `runs`, that converges most often, of equals that with the fewest steps in
+    the median, then that with the lowest loss; `share` is how often it converges."""
+    settings = with_ends(runs).groupby([*by, *choice], sort=False, observed=True)
+    frame = settings.agg(share=("converged", "mean"), steps=("steps", "median"), lost=("lost", "median")).reset_index()
+    ranked = frame.sort_values(["share", "steps", "lost"], ascending=[False, True, True], kind="stable")
+    return ranked.drop_duplicates(list(by))[[*by, *choice, "share"]]
+
+
+def at_own_rate(runs: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The runs of odd seeds, with their ends, each group at the learning rate that is best on even seeds: other seeds
+    than those that chose it say how good it is."""
+    runs = with_ends(runs)
+    best = best_settings(runs[runs["seed"] % 2 == 0], by, ["learning_rate"]).drop(columns="share")
     return runs[runs["seed"] % 2 == 1].merge(best, on=[*by, "learning_rate"])
 
 
@@ -187,25 +195,20 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 def conduct(study: Study, folder: Path, quick: bool = False) -> dict[str, Any]:
     """Measure, decide, draw and write `folder`/index.html, picture.png and tables; the record of the verdict."""
-    try:
+    with written(folder, "study"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"out = {str(folder)!r}: cannot be written: {error.strerror}") from None
     bench = Bench(folder, quick)
     measured = study.measure(bench)
     verdict = study.decide(measured)
     record = record_of(study, verdict, bench)
     draw = styled(study.draw)
     light = draw(measured)
-    pictures = {"light": _png(light), "dark": _png(draw(measured, theme="dark", like=light))}
+    pictures = {"light": png(light), "dark": png(draw(measured, theme="dark", like=light))}
     (folder / "picture.png").write_bytes(pictures["light"])
     frames = {name: frame for name, frame in measured.items() if isinstance(frame, pd.DataFrame)}
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
-    page = _page(record, pictures, frames)
-    part = folder / ".index.html.part"
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, folder / "index.html")
+    put(_page(record, pictures, frames), folder / "index.html")
     return record
 
 
@@ -274,7 +277,7 @@ def told(record: Mapping[str, Any]) -> str:
 # --- the page -------------------------------------------------------------------------------------
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
     """A figure as a palette PNG, a third of the size of full color."""
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", dpi=PICTURE_DPI)
@@ -291,8 +294,12 @@ def _page(record: Mapping[str, Any], pictures: Mapping[str, bytes], frames: Mapp
         {"name": name, "columns": list(frame.columns), "rows": _cells(frame), "more": len(frame) - SHOWN_ROWS}
         for name, frame in frames.items()
     ]
-    uris = {k: "data:image/png;base64," + base64.b64encode(v).decode("ascii") for k, v in pictures.items()}
-    return environment.get_template("study.html.j2").render(r=record, pictures=uris, tables=tables)
+    return environment.get_template("study.html.j2").render(r=record, pictures=uris(pictures), tables=tables)
+
+
+def uris(pictures: Mapping[str, bytes]) -> dict[str, str]:
+    """PNGs as a page holds them."""
+    return {k: "data:image/png;base64," + base64.b64encode(v).decode("ascii") for k, v in pictures.items()}
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:

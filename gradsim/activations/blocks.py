@@ -43,6 +43,8 @@ from gradsim.lanes import (
 from gradsim.lanes import load as load_lanes
 
 FORWARD, BACKWARD = 4, 7  # pointers that a block takes, before four integers
+# What a block of a pointwise formula may give; by a parameter's name, the derivative in it.
+OUTPUTS = ("value", "value_and_slope", "backward")
 
 
 class Block:
@@ -139,7 +141,7 @@ def pointwise_block(
         places = tuple(parameters.index(name) for name in learned)
         add_derivatives = _derivatives_adder(leave, places)
         return Block(_backward(formula, enter, load_parameters, leave, add_derivatives), dtype, BACKWARD)
-    first = 0 if output in ("value", "value_and_slope") else 2 + parameters.index(output)
+    first = 0 if output in OUTPUTS else 2 + parameters.index(output)
     both = output == "value_and_slope"
 
     def activation_block(z, h, slope, values, rows, units, row_stride, unit_stride):

@@ -102,13 +102,13 @@ def _along_axis(act: LayerwiseActivation, z: object, upstream: object | None, ax
     act.block(z.dtype)(inputs, h, slope, none, rows=len(inputs), units=units)
     result, shape = h, (*rows.shape[:-1], outputs)
     if upstream is not None:
-        above = np.moveaxis(arrays.as_floats(upstream, act.name).astype(z.dtype), axis, -1)
-        if above.shape != shape:
-            wanted = np.moveaxis(np.empty(shape, bool), -1, axis).shape
-            raise UsageError(f"{act.name}: upstream has the shape {np.shape(upstream)}; needed: {wanted}")
+        above, wanted = arrays.as_floats(upstream, act.name), np.moveaxis(np.empty(shape, bool), -1, axis).shape
+        if above.shape != wanted:
+            raise UsageError(f"{act.name}: upstream has the shape {above.shape}; needed: {wanted}")
+        above = _by_lanes(np.moveaxis(above.astype(z.dtype), axis, -1))
         result, shape = np.empty_like(inputs), rows.shape
         backward = act.block(z.dtype, "backward")
-        backward(inputs, h, slope, _by_lanes(above), result, none, none, rows=len(inputs), units=units)
+        backward(inputs, h, slope, above, result, none, none, rows=len(inputs), units=units)
     count = int(np.prod(shape[:-1]))
     result = np.moveaxis(np.moveaxis(result, 2, 1).reshape(-1, shape[-1])[:count].reshape(shape), -1, axis)
     if out is None:

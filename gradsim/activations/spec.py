@@ -19,7 +19,6 @@ from gradsim.activations import arrays, blocks
 from gradsim.errors import UsageError, did_you_mean, short
 from gradsim.parameters import Parameter as BaseParameter
 
-Kind = Literal["pointwise", "layerwise"]
 Role = Literal["fixed", "learned", "random", "shape"]
 ROLES = get_args(Role)
 
@@ -119,6 +118,9 @@ class Activation:
         for key in self.properties:
             if not isinstance(getattr(type(self), key, None), Known):
                 raise UsageError(f"activation {self.name!r}: unknown property {key!r}{did_you_mean(key, KNOWN)}")
+        for key in self.parameters:
+            if key in blocks.OUTPUTS:  # what a block gives goes by these names, and by those of the parameters
+                raise UsageError(f"activation {self.name!r}: no parameter can have the name {key!r}; give it another")
         roles = [p.role == "random" for p in self.parameters.values()]
         if roles != sorted(roles):
             raise UsageError(f"activation {self.name!r}: random parameters must be the last that the function takes")

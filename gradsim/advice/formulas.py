@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from gradsim.activations import Activation
 from gradsim.activations.symbolic import formula_of
+from gradsim.activations.symbolic.record import plain_name
 from gradsim.errors import UsageError
 
 FRAMEWORKS = ("pytorch", "keras", "jax")
@@ -179,7 +180,6 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "where": "ops.where({0}, {1}, {2})",
     },
 }
-_ALIASES = {"logistic": "sigmoid", "ln": "log", "arctan": "atan", "arcsinh": "asinh", "swish": "silu"}
 # What becomes of functions that frameworks have not.
 _INSTEAD = {"sech": "1 / cosh({0})", "gaussian": "exp(-({0}) ** 2)"}
 
@@ -217,7 +217,7 @@ class _Rewriter(ast.NodeTransformer):
         return ast.UnaryOp(ast.Invert() if isinstance(node.op, ast.Not) else node.op, inner)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        name = _ALIASES.get(node.func.id, node.func.id)
+        name = plain_name(node.func.id)
         if name == "piecewise":
             return self.visit(_nested(node.args))
         if name in ("max", "min"):

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gradsim.activations import Activation
+from gradsim.activations import Activation, from_formula
+from gradsim.activations.symbolic import KEYS
 from gradsim.advice.shapes import SHAPE, made_up
+from gradsim.analysis.words import plural
 from gradsim.campaign import Campaign
 from gradsim.cohort import dataset_of
-from gradsim.datasets import Dataset
+from gradsim.datasets import DATASETS, Dataset
 from gradsim.errors import UsageError, did_you_mean, short
-from gradsim.fields import MAX_LAYERS, MAX_STEPS, MAX_WIDTH, is_data_file, read_value
+from gradsim.fields import MAX_LAYERS, MAX_STEPS, MAX_WIDTH, OWN_DATA, is_data_file, read_value
 from gradsim.theory.subject import subject
 
 ANY = "any"
@@ -59,7 +61,7 @@ class Question:
     @property
     def network(self) -> str:
         """ "5 hidden layers of 32"."""
-        return f"{self.depth} hidden layer{'s' * (self.depth > 1)} of {self.width}"
+        return f"{plural(self.depth, 'hidden layer')} of {self.width}"
 
     @property
     def data_name(self) -> str:
@@ -120,9 +122,6 @@ def _activations(given: object) -> tuple[tuple[Activation, ...], bool]:
 
 def _activation(given: object) -> Activation:
     if isinstance(given, Mapping) and "formula" in given:
-        from gradsim.activations import from_formula
-        from gradsim.activations.symbolic import KEYS
-
         for key in given:
             if key not in KEYS:
                 raise UsageError(f"activation: unknown key {short(key)}{did_you_mean(str(key)[:100], KEYS)}")
@@ -135,10 +134,8 @@ def _data(given: object) -> tuple[object, str]:
     if isinstance(given, Mapping) and "name" not in given:
         return made_up(given)
     if isinstance(given, str) and not is_data_file(given) and "(" not in given:
-        from gradsim.datasets import DATASETS
-
-        if given.strip() not in DATASETS or given.strip() in ("file", "arrays"):
-            names = [name for name in DATASETS if name not in ("file", "arrays")]
+        names = [name for name in DATASETS if name not in OWN_DATA]
+        if given.strip() not in names:
             raise UsageError(
                 f"data = {short(given)}: must be a data set, a .csv, .parquet or .npz file, or a shape "
                 f"({', '.join(SHAPE)}){did_you_mean(given[:100], names)}"

@@ -19,6 +19,7 @@ from gradsim.runner import threads_of
 SCREEN_SEEDS, RACE_SEEDS, COMPARE_SEEDS = 2, 6, 4
 # Of the steps that a screening takes, and at least so many.
 SCREEN_SHARE, SCREEN_STEPS = 5, 100
+# Groups in a race; up to how many activations each of them has one there.
 RACED, MOST_RACED = 4, 8
 # A setting is taken at once where so many of the fresh seeds converge; else so many are verified, and the best wins.
 AT_ONCE, ATTEMPTS = 0.98, 3

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from gradsim.advice.candidates import Theory
 from gradsim.advice.choice import WORKS, Group, Measured
 from gradsim.advice.question import Question
+from gradsim.advice.snippets import FRAMEWORKS, snippet
 from gradsim.advice.trial import Setting
 from gradsim.analysis.intervals import wilson_interval
+from gradsim.errors import UsageError
 
 if TYPE_CHECKING:
     from gradsim.campaign import Campaign
@@ -142,8 +144,6 @@ class Recommendation:
     def code(self, framework: str) -> str:
         """A program for "pytorch", "keras" or "jax" with these settings. Raises UsageError for another, and for an
         activation that cannot be written in it."""
-        from gradsim.advice.snippets import snippet
-
         return snippet(self, framework)
 
     def to_dict(self) -> dict[str, object]:
@@ -188,9 +188,6 @@ class Recommendation:
         }
 
     def _codes(self) -> dict[str, str | None]:
-        from gradsim.advice.snippets import FRAMEWORKS
-        from gradsim.errors import UsageError
-
         found: dict[str, str | None] = {}
         for framework in FRAMEWORKS:
             try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gradsim.analysis.words import plural
 from gradsim.errors import UsageError, did_you_mean, short
 
 # Key -> default (None: has to be given, or is left out), lowest, highest.
@@ -41,11 +42,11 @@ def made_up(shape: Mapping[str, object]) -> tuple[object, str]:
         raise UsageError(f"data: samples x features = {samples * features:,}; at most {MOST_NUMBERS:,} are allowed")
     if outputs is not None:
         teacher = {"features": features, "outputs": outputs, "samples": samples, "width": TEACHER_WIDTH}
-        text = f"{samples:,} Gaussian points with the {_counted(outputs, 'output')} of a random ReLU network"
+        text = f"{samples:,} Gaussian points with the {plural(outputs, 'output')} of a random ReLU network"
         return {"name": "teacher", "activation": "relu"} | teacher, text
     if samples < 4 * CLUSTERS * classes:
         raise UsageError(f"samples = {samples}: must be at least {4 * CLUSTERS} a class, {4 * CLUSTERS * classes}")
-    text = f"{samples:,} points of {_counted(features, 'feature')} in {classes} classes of {CLUSTERS} clusters each"
+    text = f"{samples:,} points of {plural(features, 'feature')} in {classes} classes of {CLUSTERS} clusters each"
     return _clusters(features, classes, samples), text
 
 
@@ -55,10 +56,6 @@ def _number(key: str, value: object, default: int | None, low: int, high: int) -
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise UsageError(f"{key} = {short(value)}: must be a whole number from {low} to {high}")
     return int(value)
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n > 1)}"
 
 
 def _clusters(features: int, classes: int, samples: int) -> tuple[np.ndarray, np.ndarray]:

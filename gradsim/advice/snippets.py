@@ -16,7 +16,7 @@ from gradsim.initializers import INITIALIZERS, TRUNCATED_STD, Layer, fan_of
 if TYPE_CHECKING:
     from gradsim.advice.result import Recommendation
 
-# Rows that initializers look at which look at data, and what LSUV takes.
+# Rows that initializers which look at data look at.
 ROWS = 256
 # Initializers whose variance is divided by the mean of both fans; of the others it is the fan in.
 _AVERAGED = ("glorot_uniform", "glorot_normal", "xavier_normal")
@@ -84,8 +84,7 @@ def snippet(result: Recommendation, framework: str) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    source = environment.get_template(f"{framework}.py.j2").render(_context(result, framework))
-    return source
+    return environment.get_template(f"{framework}.py.j2").render(_context(result, framework))
 
 
 def _context(result: Recommendation, framework: str) -> dict[str, object]:

@@ -59,12 +59,12 @@ def _headline(result: Recommendation) -> str:
 def _task(result: Recommendation) -> str:
     question = result.question
     data = question.data
-    outputs = plural(data.outputs, "class").replace("classs", "classes") if data.task == "classification" else ""
+    classes = data.task == "classification"  # of which there are at least two
+    outputs = f"{count(data.outputs)} classes" if classes else plural(data.outputs, "output")
     size = f"{plural(data.train_samples, 'training row')}, batches of {question.batch_size}"
     if question.note:
         return f"{question.network} on a synthetic task that stands in for your data: {question.note}; {size}"
-    shape = f"{plural(data.features, 'feature')}, {outputs or plural(data.outputs, 'output')}"
-    return f"{question.network} on {question.data_name}: {shape}, {size}"
+    return f"{question.network} on {question.data_name}: {plural(data.features, 'feature')}, {outputs}, {size}"
 
 
 def _settings(result: Recommendation) -> Table:

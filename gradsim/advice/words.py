@@ -38,7 +38,7 @@ def expectation(theory: Theory, depth: int) -> str:
     """What theory says of an initializer."""
     if theory.silent:
         return "says nothing; its means are infinite, or the function is not defined everywhere"
-    layers = f"{depth} layer{'s' * (depth > 1)}"
+    layers = words.plural(depth, "layer")
     if theory.log_gradient == -math.inf:
         return "no slope, no gradient"
     if not math.isfinite(theory.log_gradient):

@@ -189,10 +189,10 @@ def compare(results: Results | str | os.PathLike, runs: pd.DataFrame | None = No
     results: or the directory they are in. runs: the rows of `results.runs` to look at, all by default.
     """
     results = _read(results)
-    needed = {"run_id", "seed", "data_seed", *settings_columns(results)}
+    keys = settings_columns(results)
+    needed = {"run_id", "seed", "data_seed", *keys}
     if runs is not None and not (isinstance(runs, pd.DataFrame) and needed <= {*runs}):
         raise UsageError(f"runs = {short(runs)}: must be rows of results.runs")
-    keys = settings_columns(results)
     runs = _numbered(results.runs if runs is None else runs, keys).drop_duplicates(["setting", "seed", "data_seed"])
     layers = results.layers[results.layers["step"].eq(0)].merge(runs[["run_id", "setting"]], on="run_id")
     measured, rows = dict(iter(layers.groupby(["setting", "layer"]))), []

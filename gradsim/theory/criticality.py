@@ -171,7 +171,7 @@ def _reason(act: Activation, sigma_b: float, left: list[tuple[float, float, floa
 def phase_diagram(act: str | Activation, sigma_w: Sequence[float], sigma_b: Sequence[float]) -> pd.DataFrame:
     """What becomes of signals and gradients on a grid: activation, sigma_w, sigma_b, q, chi1, phase; one row a pair.
 
-    phase: "ordered" (chi1 < 1), "chaotic" (chi1 > 1), "critical" (to 1e-7), or "unbounded" where the variance grows
+    phase: "ordered" (chi1 < 1), "chaotic" (chi1 > 1), "critical" (to 1e-9), or "unbounded" where the variance grows
     without end; there q is inf and chi1 its value at 1e5. Interpolated in log q, to about 1e-5. Raises NoFixedPoint for
     a q beyond 1e8, the largest computed, UsageError for what is no list of numbers from 0 to 1e30.
     """

@@ -40,7 +40,7 @@ def born_dead(depth: int, width: int | Sequence[int]) -> float:
     every input of a set is so for each of them: for data the probability is lower, see `simulate_born_dead`.
 
     depth: hidden layers, at most 1000. width: units of each, at most 100,000, or a list of `depth` widths.
-    Source: Lu, Shin, Su & Karniadakis 2020.
+    Source: Lu, Shin, Su & Karniadakis 2019.
     """
     alive = sum(math.log1p(-(2.0**-n)) if n > 1 else -math.log(2) for n in _widths(depth, width))
     return -math.expm1(alive) + 0.0  # no negative zero where 2^-N is too small to compute

@@ -39,7 +39,6 @@ COLUMNS = (
     "gradient_rms",
     "weight_rms",
 )
-SATURATED_SHARE = 0.1
 # Terms of Hermite series for pairs of samples; what is left is spread over the pairs as the next term would be. Points
 # that integrals are interpolated between.
 TERMS, POINTS = 48, 24
@@ -177,6 +176,8 @@ def shares(act: Activation, mean: np.ndarray, std: np.ndarray, dtype: str = "flo
 @functools.lru_cache(maxsize=256)
 def _regions(act: Activation, dtype: str) -> dict[str, np.ndarray]:
     """Intervals of pre-activations, [count, 2] each, in which units are saturated, low and high, or exactly 0."""
+    from gradsim.engine.probe import SATURATED_SHARE  # here: of the engine theory needs this alone
+
     threshold, center = SATURATED_SHARE * act.max_slope, act.steepest_at
 
     def flat(u: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 Weights of variance sigma_w^2 / fan_in, biases of variance sigma_b^2. In the limit of wide layers pre-activations are
 normal; their variance follows the map q -> V(q), the correlation of two inputs' pre-activations the map c -> C(c), and
-squared gradients scale by chi1 from layer to layer. Random parameters of activations are at their mean, learned ones at
-their initial values.
+squared gradients scale by chi1 from layer to layer. Parameters of activations are at their values: those that random
+ones have in evaluation, and that learned ones begin from.
 
 Sources: Poole, Lahiri, Raghu, Sohl-Dickstein & Ganguli 2016; Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017.
 """

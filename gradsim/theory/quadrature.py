@@ -122,10 +122,6 @@ def _density(factors: Factors, mean: np.ndarray, std: np.ndarray, z: np.ndarray,
     return value
 
 
-def _any(flags: np.ndarray, row: np.ndarray, rows: int) -> np.ndarray:
-    return np.bincount(row, flags, rows) > 0
-
-
 def _outermost(factors: Factors, mean: np.ndarray, std: np.ndarray, reach: float, number: int) -> np.ndarray:
     """The integrand's size at the ends of reach, or next to where its factors overflow; the larger of the two sides."""
     ends = np.array([-reach, reach])

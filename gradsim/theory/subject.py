@@ -26,7 +26,7 @@ def subject(act: str | Activation) -> Activation:
     """The pointwise activation meant: an Activation, a name, "leaky_relu(slope=0.2)", a formula in z, or a formula with
     a name, "mine=z*sin(z)" or "mine(a=2)=sin(a*z)". Raises UsageError for anything else."""
     if isinstance(act, str):
-        found = _read(act)
+        found = read(act)
     elif isinstance(act, Activation):
         found = act
     else:
@@ -36,7 +36,8 @@ def subject(act: str | Activation) -> Activation:
     return found
 
 
-def _read(text: str) -> Activation:
+def read(text: str) -> Activation:
+    """The activation that a text stands for: a name, "leaky_relu(slope=0.2)", a formula in z, or one with a name."""
     own = _OWN.fullmatch(text)
     if own:
         choice = parse(own[1], "activation")

@@ -45,8 +45,6 @@ DIFFERENCES = """
 - A loss that is not finite counts as 10^6, as meant in the published program, whose masking by a product leaves NaN.
 """
 
-COLUMNS = ("picture", "converged", "dimension", "95% interval", "median of slopes, condition")
-
 
 def write_page() -> None:
     """Write README.md."""

@@ -13,7 +13,7 @@ from standings import KNOWN
 
 from gradsim.plots.style import color, dress, label, log_axis, new_figure, pens, styled
 
-BLUE, GRAY, ORANGE = "#0072B2", "#8c8c8c", "#D55E00"
+BLUE, GRAY = "#0072B2", "#8c8c8c"
 ROWS = 15
 # Labeled in the plots of everybody: far apart, and asked for most.
 NAMED = ("identity", "relu", "leaky_relu", "elu", "selu", "softplus", "gelu", "sigmoid", "tanh", "maxout", "prelu")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import os
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -21,6 +19,7 @@ from standings import BASE, KNOWN, Field, deepest, standing
 
 import gradsim
 from gradsim.analysis import words
+from gradsim.report.files import put
 
 HERE = Path(__file__).resolve().parent
 TEMPLATES = [HERE, Path(gradsim.__file__).parent / "report" / "templates"]
@@ -70,7 +69,7 @@ class Made:
         for name, (draw, arguments, _) in figures(self).items():
             light = draw(*arguments)
             pair = {"light": light, "dark": draw(*arguments, theme="dark", like=light)}
-            found[name] = {theme: study._png(figure) for theme, figure in pair.items()}
+            found[name] = {theme: study.png(figure) for theme, figure in pair.items()}
         return found
 
     @property
@@ -218,19 +217,12 @@ def _marked_up(text: str) -> Markup:
 
 def write_page(made: Made, path: Path, command: str) -> Path:
     """Write the page as one HTML file that needs no other; its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = {
-        name: {k: "data:image/png;base64," + base64.b64encode(v).decode("ascii") for k, v in pair.items()}
-        for name, pair in made.pictures.items()
-    }
+    pictures = {name: study.uris(pair) for name, pair in made.pictures.items()}
     environment = _environment(True)
     environment.filters["marked_up"] = _marked_up
     style = Markup(environment.loader.get_source(environment, "style.css")[0])
     text = environment.get_template("league.html.j2").render(**content(made, command), pictures=pictures, style=style)
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-    return path
+    return put(text, path)
 
 
 def write_record(made: Made, folder: Path, command: str) -> None:

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
-
-from gradsim.analysis.comparisons import final_losses, reached_at
+from study import best_settings
 
 TASK = ["dataset", "depth", "width"]
 CHOICE = ["initializer", "learning_rate"]
@@ -38,22 +37,12 @@ def league_of(tasks: pd.DataFrame) -> np.ndarray:
 
 
 def choose(search: pd.DataFrame) -> pd.DataFrame:
-    """The initializer and the learning rate of each activation in each task, as the runs of the search have it.
+    """The best initializer and learning rate of each activation in each task, as the runs of the search have it.
 
-    What converges most often, of equals what takes the fewest steps in the median, then what has the lowest loss.
     `share` is that of these same runs, and flatters: fresh seeds say how good the choice is.
     """
-    runs = search.assign(
-        converged=search["outcome"].eq("converged"),
-        steps=np.nan_to_num(reached_at(search), nan=np.inf),
-        lost=final_losses(search),
-    )
-    settings = runs.groupby([*TASK, "activation", *CHOICE], sort=False, observed=True)
-    frame = settings.agg(share=("converged", "mean"), steps=("steps", "median"), lost=("lost", "median"))
-    best = ["share", "steps", "lost"]
-    frame = frame.reset_index().sort_values(best, ascending=[False, True, True], kind="stable")
-    frame = frame.drop_duplicates([*TASK, "activation"])
-    return frame.sort_values([*TASK, "activation"]).drop(columns=best[1:]).reset_index(drop=True)
+    keys = [*TASK, "activation"]
+    return best_settings(search, keys, CHOICE).sort_values(keys, ignore_index=True)
 
 
 # --- arrays ---------------------------------------------------------------------------------------

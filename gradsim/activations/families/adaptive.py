@@ -5,23 +5,19 @@ from __future__ import annotations
 import itertools
 
 from gradsim.activations.families.periodic import snake_parts
-from gradsim.activations.families.rectified import leaky_parts, leaky_properties, times
+from gradsim.activations.families.pieces import learned, scaled
+from gradsim.activations.families.rectified import leaky_parts, leaky_properties
 from gradsim.activations.families.smooth import product, swish_parts
 from gradsim.activations.registry import pointwise
-from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
 from gradsim.lanes import exp, expm1, log1p, where
 
 _INF = float("inf")
 
 
-def _learned(default: float) -> Parameter:
-    return Parameter(default, -1e6, 1e6, role="learned")
-
-
 @pointwise(
     r"\max(0, z) + a \min(0, z)",
-    parameters={"slope": _learned(0.25)},
+    parameters={"slope": learned(0.25)},
     reference="He, Zhang, Ren & Sun 2015",
     **leaky_properties(lambda slope: slope),
 )
@@ -35,7 +31,7 @@ def prelu(z, slope):
 
 @pointwise(
     r"\max(z, \tau)",
-    parameters={"tau": _learned(0.0)},
+    parameters={"tau": learned(0.0)},
     range=lambda tau: (tau, _INF),
     monotonic=True,
     smoothness=0,
@@ -108,7 +104,7 @@ def _srelu_pieces(t_r, a_r, t_l, a_l):
 @pointwise(
     r"t_r + a_r (z - t_r) \text{ if } z \ge t_r, z \text{ if } t_l < z < t_r, "
     r"t_l + a_l (z - t_l) \text{ if } z \le t_l",
-    parameters={"t_r": _learned(1.0), "a_r": _learned(1.0), "t_l": _learned(0.0), "a_l": _learned(0.2)},
+    parameters={"t_r": learned(1.0), "a_r": learned(1.0), "t_l": learned(0.0), "a_l": learned(0.2)},
     extended=True,
     reference="Jin, Xu, Feng, Wei, Xiong & Yan 2016",
     **_linear_properties(_srelu_pieces),
@@ -125,7 +121,7 @@ def srelu(z, t_r, a_r, t_l, a_l):
     slope = where(right, a_r, where(left, a_l, where(z == z, 1, z)))
     offset = where(right, t_r - a_r * t_r, where(left, t_l - a_l * t_l, 0))
     return (
-        offset + times(slope, z),
+        offset + scaled(slope, z),
         slope,
         where(right, 1 - a_r, nothing),
         where(right, z - t_r, nothing),
@@ -145,7 +141,7 @@ def _apl_pieces(a1, b1, a2, b2):
 
 @pointwise(
     r"\max(0, z) + a_1 \max(0, b_1 - z) + a_2 \max(0, b_2 - z)",
-    parameters={"a1": _learned(0.0), "b1": _learned(0.5), "a2": _learned(0.0), "b2": _learned(-0.5)},
+    parameters={"a1": learned(0.0), "b1": learned(0.5), "a2": learned(0.0), "b2": learned(-0.5)},
     extended=True,
     reference="Agostinelli, Hoffman, Sadowski & Baldi 2015",
     **_linear_properties(_apl_pieces),
@@ -160,7 +156,7 @@ def apl(z, a1, b1, a2, b2):
     slope = where(z > 0, 1, nothing) - where(first, a1, 0) - where(second, a2, 0)
     offset = where(first, a1 * b1, 0) + where(second, a2 * b2, 0)
     return (
-        offset + times(slope, z),
+        offset + scaled(slope, z),
         slope,
         where(first, b1 - z, nothing),
         where(first, a1, nothing),
@@ -189,7 +185,7 @@ def _log_chord(v):
 @pointwise(
     r"-\frac{\ln(1 - \alpha (z + \alpha))}{\alpha} \text{ if } \alpha < 0, z \text{ if } \alpha = 0, "
     r"\frac{e^{\alpha z} - 1}{\alpha} + \alpha \text{ if } \alpha > 0",
-    parameters={"alpha": _learned(0.0)},
+    parameters={"alpha": learned(0.0)},
     range=lambda alpha: (alpha - 1 / alpha if alpha > 0 else -_INF, _INF),
     zero_centered=lambda alpha: alpha == 0,
     monotonic=True,
@@ -204,7 +200,7 @@ def soft_exponential(z, alpha):
     Starts as the identity, as the authors' own code does. For alpha < 0 it is defined from z = 1/alpha - alpha on: NaN
     below. The derivative in alpha, z^2/2 + 1 at alpha = 0, is taken from series where alpha z is small.
     """
-    u = times(alpha, z)
+    u = scaled(alpha, z)
     e, bounded = exp(u), where(u < -1000, -1000, u)
     rising = where(abs(u) < 1e-30, z, expm1(u) / alpha) + alpha
     near, far = z * (z * _exp_chord(where(abs(u) < 0.02, u, 0))), (e * (bounded - 1) + 1) / (alpha * alpha)
@@ -226,7 +222,7 @@ def soft_exponential(z, alpha):
 
 @pointwise(
     r"z\,\sigma(\beta z)",
-    parameters={"beta": _learned(1.0)},
+    parameters={"beta": learned(1.0)},
     range=lambda beta: (
         -0.2784645427610738 / beta if beta > 0 else -_INF,
         -0.2784645427610738 / beta if beta < 0 else _INF,
@@ -245,7 +241,7 @@ def trainable_swish(z, beta):
 
 @pointwise(
     r"z + \frac{1}{a} \sin^2(a z)",
-    parameters={"frequency": _learned(1.0)},
+    parameters={"frequency": learned(1.0)},
     zero_centered=lambda frequency: frequency == 0,
     monotonic=True,
     steepest=lambda frequency: (2.0, 0.7853981633974483 / frequency) if frequency else (1.0, 0.0),

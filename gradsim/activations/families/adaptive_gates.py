@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from gradsim.activations.families.extremes import highest, lowest, steepest
 from gradsim.activations.families.gates import logistic, times
-from gradsim.activations.families.pieces import INFINITY, constant, logistic_root, scaled
+from gradsim.activations.families.pieces import INFINITY, constant, learned, logistic_root, scaled
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
 from gradsim.lanes import exp, sech_squared, softplus, sqrt, tanh, where
-
-
-def _learned(default: float) -> Parameter:
-    return Parameter(default, -1e6, 1e6, role="learned")
 
 
 @formula
@@ -76,7 +72,7 @@ def _acon_range(act: object, low: float, high: float, beta: float, /, **values: 
 
 @pointwise(
     r"(1 - p) z\,\sigma(\beta (1 - p) z) + p z",
-    parameters={"p": _learned(0.25), "beta": _learned(1.0)},
+    parameters={"p": learned(0.25), "beta": learned(1.0)},
     extended=True,
     range=lambda p, beta: _acon_range(acon_b, p, 1.0, beta, p=p, beta=beta),
     zero_centered=lambda p, beta: beta * (1 - p) == 0,
@@ -93,7 +89,7 @@ def acon_b(z, p, beta):
 
 @pointwise(
     r"(p_1 - p_2) z\,\sigma(\beta (p_1 - p_2) z) + p_2 z",
-    parameters={"p1": _learned(1.0), "p2": _learned(0.0), "beta": _learned(1.0)},
+    parameters={"p1": learned(1.0), "p2": learned(0.0), "beta": learned(1.0)},
     extended=True,
     range=lambda p1, p2, beta: _acon_range(acon_c, p2, p1, beta, p1=p1, p2=p2, beta=beta),
     zero_centered=lambda p1, p2, beta: beta * (p1 - p2) == 0,
@@ -111,7 +107,7 @@ def acon_c(z, p1, p2, beta):
 @pointwise(
     r"z \tanh(\alpha \sigma(z))",
     aliases=("tsrelul",),
-    parameters={"alpha": _learned(0.5)},
+    parameters={"alpha": learned(0.5)},
     extended=True,
     range=lambda alpha: (
         lowest(psgu, -50, 50, alpha=alpha) if alpha >= 0 else -INFINITY,

@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 
 from gradsim.activations.families.gates import logistic, times
-from gradsim.activations.families.pieces import INFINITY, constant, logistic_root, scaled
+from gradsim.activations.families.pieces import INFINITY, constant, learned, logistic_root, scaled
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.lanes import exp, log_sigmoid, sech_squared, tanh, where
 
 
-def _learned(default: float) -> Parameter:
-    return Parameter(default, -1e6, 1e6, role="learned")
-
-
 @pointwise(
     r"z \text{ if } z > 0 \text{ else } \alpha \tanh(\beta z)",
-    parameters={"alpha": _learned(1.0), "beta": _learned(1.0)},
+    parameters={"alpha": learned(1.0), "beta": learned(1.0)},
     extended=True,
     range=lambda alpha, beta: (-abs(alpha) if alpha * beta > 0 else 0.0, INFINITY),
     monotonic=lambda alpha, beta: alpha * beta >= 0,
@@ -37,7 +33,7 @@ def ptelu(z, alpha, beta):
     return where(low, alpha * bend, z), slope, bend, scaled(alpha, times(under, rise))
 
 
-_STEEPNESS = {"n": Parameter(10.0, 1e-6, 1e6), "a": _learned(0.1)}
+_STEEPNESS = {"n": Parameter(10.0, 1e-6, 1e6), "a": learned(0.1)}
 
 
 @pointwise(
@@ -78,7 +74,7 @@ def adaptive_sigmoid(z, n, a):
 
 @pointwise(
     r"\sigma(z)^m",
-    parameters={"m": _learned(1.0)},
+    parameters={"m": learned(1.0)},
     extended=True,
     range=lambda m: (0.0, 1.0) if m > 0 else (1.0, INFINITY) if m < 0 else (1.0, 1.0),
     monotonic=lambda m: m >= 0,

@@ -15,6 +15,7 @@ from gradsim.activations.families.gates import (
     normal,
     times,
 )
+from gradsim.activations.families.pieces import learned
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
@@ -130,8 +131,8 @@ def serf(z):
 @pointwise(
     r"z \operatorname{erf}(a e^{b z})",
     parameters={
-        "a": Parameter(0.75, -1e6, 1e6, role="learned"),
-        "b": Parameter(0.75, -1e6, 1e6, role="learned"),
+        "a": learned(0.75),
+        "b": learned(0.75),
     },
     range=lambda a, b: (lowest(erfact, -20 / b, 0, a=a, b=b), INF) if min(a, b) > 0 else (-INF, INF),
     saturates="low",
@@ -155,8 +156,8 @@ def erfact(z, a, b):
 @pointwise(
     r"z \operatorname{erf}(\gamma \ln(1 + e^{\delta z}))",
     parameters={
-        "gamma": Parameter(1.25, -1e6, 1e6, role="learned"),
-        "delta": Parameter(0.85, -1e6, 1e6, role="learned"),
+        "gamma": learned(1.25),
+        "delta": learned(0.85),
     },
     range=lambda gamma, delta: (
         (lowest(pserf, -20 / delta, 0, gamma=gamma, delta=delta), INF) if min(gamma, delta) > 0 else (-INF, INF)

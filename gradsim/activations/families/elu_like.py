@@ -6,20 +6,16 @@ import math
 
 from gradsim.activations.families.extremes import highest, lowest
 from gradsim.activations.families.gates import TWO_OVER_SQRT_PI, logistic, times
-from gradsim.activations.families.pieces import INFINITY, constant, exp_rest, log1p_rest, scaled
+from gradsim.activations.families.pieces import INFINITY, constant, exp_rest, learned, log1p_rest, scaled
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
 from gradsim.lanes import copysign, erf, exp, exp_expm1, expm1, log1p, where
 
 
-def _learned(default: float) -> Parameter:
-    return Parameter(default, -1e6, 1e6, role="learned")
-
-
 @pointwise(
     r"\frac{a}{b} z \text{ if } z > 0 \text{ else } a (e^{z/b} - 1)",
-    parameters={"a": _learned(1.0), "b": _learned(1.0)},
+    parameters={"a": learned(1.0), "b": learned(1.0)},
     extended=True,
     range=lambda a, b: (-max(a, 0.1), INFINITY),
     monotonic=True,
@@ -48,7 +44,7 @@ def pelu(z, a, b):
 
 @pointwise(
     r"z \text{ if } z > 0 \text{ else } \alpha (e^{\beta z} - 1)",
-    parameters={"alpha": _learned(1.0), "beta": _learned(1.0)},
+    parameters={"alpha": learned(1.0), "beta": learned(1.0)},
     extended=True,
     range=lambda alpha, beta: (
         -alpha if beta > 0 <= alpha else -INFINITY if alpha * beta > 0 else 0.0,
@@ -76,7 +72,7 @@ def mpelu(z, alpha, beta):
 
 @pointwise(
     r"z \text{ if } z > 0 \text{ else } \alpha \left(\max(0, 1 + (1 - t) z)^{1/(1 - t)} - 1\right)",
-    parameters={"alpha": _learned(1.0), "t": Parameter(0.9, 0.5, 0.99)},
+    parameters={"alpha": learned(1.0), "t": Parameter(0.9, 0.5, 0.99)},
     extended=True,
     range=lambda alpha, t: (min(-alpha, 0.0), INFINITY),
     monotonic=lambda alpha, t: alpha >= 0,
@@ -158,7 +154,7 @@ def _preu_range(alpha: float, beta: float) -> tuple[float, float]:
 
 @pointwise(
     r"\alpha z \text{ if } z > 0 \text{ else } \alpha z e^{\beta z}",
-    parameters={"alpha": _learned(1.0), "beta": _learned(1.0)},
+    parameters={"alpha": learned(1.0), "beta": learned(1.0)},
     extended=True,
     range=_preu_range,
     zero_centered=lambda alpha, beta: alpha * beta == 0,
@@ -222,7 +218,7 @@ def _delu_range(n: float) -> tuple[float, float]:
 
 @pointwise(
     r"(n + \tfrac12) z + 1 - e^{-z} \text{ if } z > 0 \text{ else } z \sigma(z)",
-    parameters={"n": _learned(0.0)},
+    parameters={"n": learned(0.0)},
     extended=True,
     range=_delu_range,
     monotonic=False,
@@ -245,7 +241,7 @@ def delu(z, n):
 
 @pointwise(
     r"z \text{ if } z > 0 \text{ else } \alpha \operatorname{erf}(z)",
-    parameters={"alpha": _learned(1.0)},
+    parameters={"alpha": learned(1.0)},
     extended=True,
     range=lambda alpha: (min(-alpha, 0.0), INFINITY),
     monotonic=lambda alpha: alpha >= 0,
@@ -269,7 +265,7 @@ def erf_relu(z, alpha):
 
 @pointwise(
     r"a \max(0, z) + b \operatorname{elu}(z) - (1 - a - b) \operatorname{elu}(-z)",
-    parameters={"a": _learned(0.4), "b": _learned(0.3)},
+    parameters={"a": learned(0.4), "b": learned(0.3)},
     extended=True,
     range=lambda a, b: (
         -INFINITY if a + b < 1 else lowest(p_e2_relu, -50, 50, a=a, b=b),
@@ -295,7 +291,7 @@ def p_e2_relu(z, a, b):
 
 @pointwise(
     r"a z + (1 - a) (\operatorname{elu}(z) - \operatorname{elu}(-z))",
-    parameters={"a": _learned(0.5)},
+    parameters={"a": learned(0.5)},
     extended=True,
     zero_centered=True,
     monotonic=lambda a: a <= 2,

@@ -14,6 +14,7 @@ from gradsim.activations.families.gates import (
     times,
     times_logistic,
 )
+from gradsim.activations.families.pieces import learned
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.lanes import atan, exp, log1p, sech_squared, sin_cos, softplus, tanh, where
@@ -127,8 +128,8 @@ def parametric_logish(z, a, b):
 @pointwise(
     r"z \ln(1 + a\,\sigma(b z))",
     parameters={
-        "a": Parameter(1.0, -1e6, 1e6, role="learned"),
-        "b": Parameter(1.0, -1e6, 1e6, role="learned"),
+        "a": learned(1.0),
+        "b": learned(1.0),
     },
     aliases=("lau",),
     range=lambda a, b: (lowest(logmoid, -20 / b, 0, a=a, b=b), INF) if min(a, b) > 0 else (-INF, INF),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
 from gradsim.lanes import copysign, exp, expm1, log1p, maximum, rounded, sin_cos, sqrt, where
 
 INFINITY = float("inf")
+
+
+def learned(default: float) -> Parameter:
+    """A learned parameter: it begins where it is told to, up to a million, and training may take it anywhere."""
+    return Parameter(default, -1e6, 1e6, role="learned")
 
 
 @formula
@@ -32,7 +38,8 @@ def logistic_root(x):
 @formula
 def within(z, limit):
     """z held between -limit and limit; NaN goes through."""
-    return where(z > limit, limit, where(z < -limit, -limit, z))
+    z = where(z > limit, limit, z)
+    return where(z < -limit, -limit, z)
 
 
 @formula

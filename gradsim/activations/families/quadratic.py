@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from gradsim.activations.families.gates import times
-from gradsim.activations.families.pieces import INFINITY, constant, scaled
+from gradsim.activations.families.pieces import INFINITY, constant, learned, scaled
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.lanes import log, power, where
@@ -124,8 +124,8 @@ def repu(z, s):
 @pointwise(
     r"s \max(0, z)^2 + b",
     parameters={
-        "s": Parameter(0.8944, -1e6, 1e6, role="learned"),
-        "b": Parameter(-0.4472, -1e6, 1e6, role="learned"),
+        "s": learned(0.8944),
+        "b": learned(-0.4472),
     },
     extended=True,
     range=lambda s, b: (b if s >= 0 else -INFINITY, INFINITY if s > 0 else b),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradsim.activations.families.gates import times
-from gradsim.activations.families.pieces import INFINITY, constant, hypotenuse, saturating, scaled
+from gradsim.activations.families.pieces import INFINITY, constant, hypotenuse, learned, saturating, scaled
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
@@ -72,8 +72,8 @@ def sign_relu(z, alpha):
 @pointwise(
     r"\alpha z \text{ if } z > 0 \text{ else } \frac{\alpha z}{1 - \beta z}",
     parameters={
-        "alpha": Parameter(1.0, -1e6, 1e6, role="learned"),
-        "beta": Parameter(1.0, -1e6, 1e6, role="learned"),
+        "alpha": learned(1.0),
+        "beta": learned(1.0),
     },
     extended=True,
     range=lambda alpha, beta: (
@@ -167,8 +167,8 @@ def fpflu(z):
 @pointwise(
     r"\frac{\alpha z}{\beta + |z|}",
     parameters={
-        "alpha": Parameter(1.0, -1e6, 1e6, role="learned"),
-        "beta": Parameter(1.0, -1e6, 1e6, role="learned"),
+        "alpha": learned(1.0),
+        "beta": learned(1.0),
     },
     extended=True,
     range=lambda alpha, beta: (-abs(alpha), abs(alpha)) if alpha == 0 or beta >= 0 else (-INFINITY, INFINITY),
@@ -203,7 +203,7 @@ def _blu_range(beta: float) -> tuple[float, float]:
 
 @pointwise(
     r"\beta (\sqrt{z^2 + 1} - 1) + z",
-    parameters={"beta": Parameter(0.1, -1e6, 1e6, role="learned")},
+    parameters={"beta": learned(0.1)},
     extended=True,
     range=_blu_range,
     zero_centered=lambda beta: beta == 0,
@@ -254,7 +254,7 @@ def nlrelu(z, beta):
     r"\frac{(1 + \alpha) z + \sqrt{(1 - \alpha)^2 z^2 + \mu^2}}{2}",
     parameters={
         "alpha": Parameter(0.25, 0.0, 1.0),
-        "mu": Parameter(4.352665993287951e-9, -1e6, 1e6, role="learned"),
+        "mu": learned(4.352665993287951e-9),
     },
     extended=True,
     range=lambda alpha, mu: (-INFINITY if alpha else 0.0, INFINITY),
@@ -283,8 +283,8 @@ def smu_1(z, alpha, mu):
     r"\sqrt{(z - a)^2 + b^2}",
     aliases=("taf",),
     parameters={
-        "a": Parameter(0.0, -1e6, 1e6, role="learned"),
-        "b": Parameter(1.0, -1e6, 1e6, role="learned"),
+        "a": learned(0.0),
+        "b": learned(1.0),
     },
     extended=True,
     range=lambda a, b: (abs(b), INFINITY),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gradsim.activations.families.pieces import scaled
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
@@ -17,15 +18,9 @@ _INF = float("inf")
 
 
 @formula
-def times(a, z):
-    """a z, and 0 for a = 0 at z = +-inf, too: what is 0 everywhere has the limit 0."""
-    return where((a == 0) & (z == z), 0, a * z)
-
-
-@formula
 def leaky_parts(z, slope):
     """Value, slope and derivative in the slope of a leaky rectifier."""
-    return where(z > 0, z, times(slope, z)), where(z > 0, 1, where(z <= 0, slope, z)), where(z > 0, 0, z)
+    return where(z > 0, z, scaled(slope, z)), where(z > 0, 1, where(z <= 0, slope, z)), where(z > 0, 0, z)
 
 
 def leaky_properties(negative: Callable[..., float]) -> dict[str, Callable]:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradsim.activations.families.gates import logistic
-from gradsim.activations.families.pieces import INFINITY, constant, scaled
+from gradsim.activations.families.pieces import INFINITY, constant, learned, scaled
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
 from gradsim.lanes import fma, where
-
-
-def _learned(default: float) -> Parameter:
-    return Parameter(default, -1e6, 1e6, role="learned")
 
 
 def _two_slopes(high: float, low: float) -> dict[str, object]:
@@ -51,7 +47,7 @@ def _line(slope, z, shift):
 @pointwise(
     r"\max(0, z) + b",
     aliases=("frelu",),
-    parameters={"b": _learned(0.0)},
+    parameters={"b": learned(0.0)},
     range=lambda b: (b, INFINITY),
     monotonic=True,
     smoothness=0,
@@ -68,7 +64,7 @@ def flexible_relu(z, b):
 
 @pointwise(
     r"\alpha \max(0, z) + \beta",
-    parameters={"alpha": _learned(1.0), "beta": _learned(1.0)},
+    parameters={"alpha": learned(1.0), "beta": learned(1.0)},
     range=lambda alpha, beta: (beta if alpha >= 0 else -INFINITY, INFINITY if alpha > 0 else beta),
     zero_centered=lambda alpha, beta: alpha == beta == 0,
     monotonic=lambda alpha, beta: alpha >= 0,
@@ -87,7 +83,7 @@ def shilu(z, alpha, beta):
 
 @pointwise(
     r"\min(\max(0, z), n)",
-    parameters={"n": _learned(1.0)},
+    parameters={"n": learned(1.0)},
     range=lambda n: (min(n, 0.0), n),
     zero_centered=lambda n: n == 0,
     monotonic=True,
@@ -108,7 +104,7 @@ def relun(z, n):
 @pointwise(
     r"\alpha z \text{ if } z > 0 \text{ else } \beta z",
     aliases=("dprelu",),
-    parameters={"alpha": _learned(1.0), "beta": _learned(0.01)},
+    parameters={"alpha": learned(1.0), "beta": learned(0.01)},
     zero_centered=lambda alpha, beta: alpha == beta,
     **_known_by_slopes(lambda alpha, beta: (alpha, beta)),
     reference="Dual parametric ReLU, in Kunc & Kléma 2024, 4.2.20",
@@ -122,7 +118,7 @@ def dual_parametric_relu(z, alpha, beta):
 
 @pointwise(
     r"\alpha z + m \text{ if } z > 0 \text{ else } \beta z + m",
-    parameters={"alpha": _learned(1.0), "beta": _learned(0.01), "m": _learned(-0.22)},
+    parameters={"alpha": learned(1.0), "beta": learned(0.01), "m": learned(-0.22)},
     zero_centered=lambda alpha, beta, m: alpha == beta and m == 0,
     range=lambda alpha, beta, m: tuple(m + end for end in _two_slopes(alpha, beta)["range"]),
     **_known_by_slopes(lambda alpha, beta, m: (alpha, beta), "range"),
@@ -137,7 +133,7 @@ def dual_line(z, alpha, beta, m):
 
 @pointwise(
     r"\alpha z \text{ if } z > 0 \text{ else } 0.01 \alpha z",
-    parameters={"alpha": _learned(1.0)},
+    parameters={"alpha": learned(1.0)},
     **_known_by_slopes(lambda alpha: (alpha, alpha / 100)),
     zero_centered=lambda alpha: alpha == 0,
     reference="Maniatopoulos & Mitianoudis 2021",
@@ -150,7 +146,7 @@ def lelelu(z, alpha):
 
 @pointwise(
     r"x + \zeta \text{ if } x > 0 \text{ else } \beta x + \zeta,\quad x = z - \gamma",
-    parameters={"beta": _learned(0.25), "gamma": _learned(0.0), "zeta": _learned(0.0)},
+    parameters={"beta": learned(0.25), "gamma": learned(0.0), "zeta": learned(0.0)},
     extended=True,
     zero_centered=lambda beta, gamma, zeta: beta == 1 and gamma == zeta,
     range=lambda beta, gamma, zeta: tuple(zeta + end for end in _two_slopes(1.0, beta)["range"]),
@@ -169,7 +165,7 @@ def rprelu(z, beta, gamma, zeta):
 
 @pointwise(
     r"(1 + \sigma(\beta)) z \text{ if } z > 0 \text{ else } \operatorname{clip}(\alpha, 0.01, 0.99)\, z",
-    parameters={"alpha": _learned(0.9), "beta": _learned(2.0)},
+    parameters={"alpha": learned(0.9), "beta": learned(2.0)},
     extended=True,
     monotonic=True,
     smoothness=0,
@@ -189,7 +185,7 @@ def arelu(z, alpha, beta):
 
 @pointwise(
     r"\max(0, \delta - |z|)",
-    parameters={"delta": _learned(1.0)},
+    parameters={"delta": learned(1.0)},
     range=lambda delta: (0.0, max(delta, 0.0)),
     smoothness=lambda delta: 0 if delta > 0 else INFINITY,
     monotonic=lambda delta: delta <= 0,
@@ -241,7 +237,7 @@ def elastic_relu(z, alpha, u):
 
 @pointwise(
     r"k z \text{ if } z > 0 \text{ else } a z,\quad k = 1 + \alpha (2u - 1)",
-    parameters={"a": _learned(0.25), **_ELASTIC},
+    parameters={"a": learned(0.25), **_ELASTIC},
     zero_centered=lambda a, alpha, u: a == 1 + alpha * (2 * u - 1),
     **_known_by_slopes(lambda a, alpha, u: (1 + alpha * (2 * u - 1), a)),
     reference="Jiang et al., in Kunc & Kléma 2024, 4.2.25",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from numba.extending import overload
 
+from gradsim.activations.families.pieces import within
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
@@ -21,13 +22,6 @@ _INV_SQRT_2PI = 0.3989422804014327
 _INV_SQRT_PI = 0.5641895835477563
 # 2 sqrt(2/pi) = _LINEAR + _LINEAR_LOW, the first of which float32 holds, too; _CUBIC is 0.044715 of it.
 _LINEAR, _LINEAR_LOW, _CUBIC = 1.5957691669464111, -4.534068042105272e-08, 0.07135481627260025
-
-
-@formula
-def _within(z, limit):
-    """z between -limit and limit, NaN where z is."""
-    z = where(z > limit, limit, z)
-    return where(z < -limit, -limit, z)
 
 
 @pointwise(
@@ -103,7 +97,7 @@ def swish_parts(z, u, lost):
     t = fma(t, where(u < 0, lost, -lost), t)
     whole = t * scale
     q = 1 + whole
-    bounded, finite = _within(u, 1000), where(abs(u) > 1000, 0, z)
+    bounded, finite = within(u, 1000), where(abs(u) > 1000, 0, z)
     above, square = 1 + bounded, fma(whole, whole + 2, 1)
     slope = where(u >= 0, fma(whole, above, 1), t * (above + (whole + lost)) * scale) / square
     return where(u >= 0, z, finite * t * scale) / q, slope, finite * (finite * t / square) * scale
@@ -239,7 +233,7 @@ def gelu_10(z):
 )
 def gelu_tanh(z):
     """GELU by tanh, JAX's default, as z sigma(2 u) with u = sqrt(2/pi) (z + 0.044715 z^3)."""
-    b = _within(z, 30)
+    b = within(z, 30)
     w = b * b
     # 2 u with what rounding took from it, the constant 2 sqrt(2/pi) in two parts: the tail would feel it.
     q = fma(w, _CUBIC, _LINEAR)
@@ -276,7 +270,7 @@ def mish(z):
     below = where(positive, fma(2 * p, p, above), both + 2)
     # d^2, with what rounding took from d.
     square = fma(below, below, (below + below) * where(positive, 0, (2 - below) + both))
-    b = 4 * _within(z, 1000)
+    b = 4 * within(z, 1000)
     low = p * fma(p, fma(p, p + 4, b + 6), b + 4)
     rest = where(mild, b * where(positive, p * p, p) * (1 + p), low) / square
     h = above / below

@@ -6,7 +6,7 @@ import math
 
 from gradsim.activations.families.extremes import steepest
 from gradsim.activations.families.gates import half_exponential, logistic, logistic_states, times
-from gradsim.activations.families.pieces import constant, sinc_slope
+from gradsim.activations.families.pieces import constant, learned, sinc_slope
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.jit import formula
@@ -158,8 +158,8 @@ def _sech_squared(x: float) -> float:
 @pointwise(
     r"\tanh z \text{ for } a < z < b, \text{ else its tangent at } a \text{ or } b",
     parameters={
-        "a": Parameter(-1.5, -1e6, 1e6, role="learned"),
-        "b": Parameter(0.0, -1e6, 1e6, role="learned"),
+        "a": learned(-1.5),
+        "b": learned(0.0),
     },
     monotonic=True,
     smoothness=1,

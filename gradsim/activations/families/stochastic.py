@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gradsim.activations.families.rectified import leaky_properties, times
+from gradsim.activations.families.pieces import scaled
+from gradsim.activations.families.rectified import leaky_properties
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.lanes import fma, where
@@ -28,11 +29,11 @@ def rrelu(z, lower, upper, u):
     below = where(z == z, 0, z)
     negative = where(low, z, below)
     return (
-        where(low, times(slope, z), z),
+        where(low, scaled(slope, z), z),
         where(low, slope, where(z > 0, 1, z)),
-        times(1 - u, negative),
-        times(u, negative),
-        times(upper - lower, negative),
+        scaled(1 - u, negative),
+        scaled(u, negative),
+        scaled(upper - lower, negative),
     )
 
 
@@ -55,7 +56,7 @@ def rrelu_divisor(z, lower, upper, u):
     return (
         where(low, z / a, z),
         where(low, 1 / a, where(z > 0, 1, z)),
-        times(1 - u, in_a),
-        times(u, in_a),
-        times(upper - lower, in_a),
+        scaled(1 - u, in_a),
+        scaled(u, in_a),
+        scaled(upper - lower, in_a),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradsim.activations.families.extremes import lowest, steepest
 from gradsim.activations.families.gates import far_left, gated, half_exponential, logistic, sech, times
+from gradsim.activations.families.pieces import learned
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
 from gradsim.lanes import exp, exp_expm1, log1p, minimum, sech_squared, softplus, tanh, where
@@ -60,7 +61,7 @@ def tanhexp(z):
 
 @pointwise(
     r"\tanh(a z) \ln(1 + e^z)",
-    parameters={"a": Parameter(1.0, -1e6, 1e6, role="learned")},
+    parameters={"a": learned(1.0)},
     range=lambda a: (lowest(tanhsoft1, -20, 0, a=a), INF) if a > 0 else (-INF, INF),
     saturates="low",
     steepest=lambda a: steepest(tanhsoft1, -20, 20, a=a),
@@ -80,8 +81,8 @@ def tanhsoft1(z, a):
 @pointwise(
     r"z \tanh(b e^{c z})",
     parameters={
-        "b": Parameter(0.6, -1e6, 1e6, role="learned"),
-        "c": Parameter(1.0, -1e6, 1e6, role="learned"),
+        "b": learned(0.6),
+        "c": learned(1.0),
     },
     range=lambda b, c: (lowest(tanhsoft2, -20 / c, 0, b=b, c=c), INF) if min(b, c) > 0 else (-INF, INF),
     saturates="low",
@@ -103,7 +104,7 @@ def tanhsoft2(z, b, c):
 
 @pointwise(
     r"\ln(1 + e^z \tanh(a z))",
-    parameters={"a": Parameter(1.0, -1e6, 1e6, role="learned")},
+    parameters={"a": learned(1.0)},
     range=lambda a: (lowest(tanhsoft3, -20, 0, a=a), INF),
     saturates="low",
     steepest=lambda a: steepest(tanhsoft3, -20, 20, a=a),

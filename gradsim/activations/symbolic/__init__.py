@@ -34,7 +34,8 @@ def from_formula(
         A condition is a comparison, or several joined by `and`, `or`, `not`.
     name: a letter, then letters, digits or _; not that of another activation. By default `formula_` and a digest.
     parameters: name -> default, or a `Parameter` with bounds and role, or a mapping of its fields.
-    precision: "extended" computes with about 60 bits and rounds once; "working", faster, in that of the network.
+    precision: "extended" computes with more bits than the network's numbers have (53 for float32, about 100 for
+        float64, 60 in its functions) and rounds once; "working", faster, in the network's own.
 
     Slopes are exact derivatives: of abs and sign 0 at 0, of max and min with a constant 0 where they meet (as PyTorch),
     of two that both vary that of the left; of where and piecewise those of the branch taken. The same formula again is
@@ -43,7 +44,8 @@ def from_formula(
     At +-inf results are those of the formula's own evaluation; where that is NaN (inf * 0), the limit, if it is the
     same at other values of the parameters, for parameters of their defaults' signs; NaN otherwise.
 
-    Warns (FormulaWarning) where the formula is not finite, or loses more than 64 units in the last place in float64.
+    Warns (FormulaWarning) where the formula is not finite, or loses more than 64 units in the last place in float64,
+    with "working" precision in float32 too.
     Raises UsageError for text that is no such formula, and for a name that another activation has.
     """
     formula = define(text, parameters, precision)

@@ -38,7 +38,8 @@ def _latex(node: ast.expr) -> tuple[str, int]:
         return " ".join(pieces), _SUM
     if isinstance(node, ast.BoolOp):
         word = "and" if isinstance(node.op, ast.And) else "or"
-        return rf" \text{{ {word} }} ".join(_bound(v, _SUM) for v in node.values), _SUM
+        sides = [_bound(v, _ATOM if isinstance(v, ast.BoolOp) else _SUM) for v in node.values]
+        return rf" \text{{ {word} }} ".join(sides), _SUM
     return _call(node)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import sympy
 
 from gradsim.activations.symbolic import build, nodes
-from gradsim.activations.symbolic.record import CONSTANTS, FUNCTIONS, Refused
+from gradsim.activations.symbolic.record import CONSTANTS, FUNCTIONS, Refused, plain_name
 from gradsim.errors import did_you_mean, short
 
 MAX_DEPTH, MAX_NODES, MAX_EXPONENT = 50, 400, 64
@@ -166,7 +166,7 @@ class _Translator:
             raise Refused(f"unknown function {short(name, 40)}{did_you_mean(name[:40], FUNCTIONS, count=1)}")
         if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
             raise Refused(f"{name} takes plain arguments only, as in {FUNCTIONS[name]}")
-        name = FUNCTIONS[name].partition("(")[0]  # an alias is listed under the name it stands for
+        name = plain_name(name)
         given = node.args
         if name in ("max", "min") and len(given) >= 2:
             return self._extremum(nodes.Max if name == "max" else nodes.Min, given, depth)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gradsim.activations.blocks import OUTPUTS
 from gradsim.activations.spec import Parameter
 from gradsim.choices import LARGEST
 from gradsim.errors import UsageError, did_you_mean, short
@@ -25,7 +26,7 @@ _PLAIN = (
     *("sinh", "cosh", "tanh", "sech", "asinh", "sigmoid", "logsigmoid", "softplus", "softsign", "erf", "erfc"),
     *("gaussian", "relu", "silu", "gelu"),
 )
-# Every name that can be called -> how it is written; an alias under the name it stands for.
+# Every name that can be called -> how it is written.
 FUNCTIONS = {name: f"{name}(z)" for name in _PLAIN} | {
     "max": "max(a, b, ...)",
     "min": "min(a, b, ...)",
@@ -45,6 +46,11 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TOKEN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[A-Za-z_]\w*|\*\*|//|<<|>>|->|[<>=!]=|\S", re.ASCII)
 # float32, in which campaigns train unless told otherwise, holds no larger ones.
 _LARGEST_DEFAULT = 3e38
+
+
+def plain_name(name: str) -> str:
+    """The name that a function goes by: an alias is listed under the one that it stands for."""
+    return FUNCTIONS[name].partition("(")[0]
 
 
 def normalized(text: str) -> str:
@@ -150,7 +156,7 @@ def _parameter(text: str, name: object, value: object) -> Parameter:
     owner = f"formula {short(text)}"
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > MAX_NAME or keyword.iskeyword(name):
         raise UsageError(f"{owner}: the parameter {short(name)} cannot have that name; allowed: letters, digits and _")
-    if name in ("z", "self", *CONSTANTS, *FUNCTIONS, *KEYS):
+    if name in ("z", "self", *OUTPUTS, *CONSTANTS, *FUNCTIONS, *KEYS):
         raise UsageError(f"{owner}: the name of parameter {name!r} has a meaning already; give it another")
     if isinstance(value, Mapping):
         value = _from_table(owner, name, value)

@@ -34,7 +34,8 @@ def function_of(program: Program, name: str, text: str, extended: bool, limits: 
     place = f"<{name}>"
     # The functions that the source names are all there is. As if typed by the user: in a module that is none of the
     # package's, and that the next process, which finds the compiled function on disk, has too.
-    namespace = {word: getattr(lanes, word) for word in lanes.__all__ if word in re.findall(r"\w+", code)}
+    words = set(re.findall(r"\w+", code))
+    namespace = {word: getattr(lanes, word) for word in lanes.__all__ if word in words}
     namespace |= {"abs": abs, "__builtins__": {}, "__name__": "__main__"}
     exec(compile(code, place, "exec"), namespace)  # source written below, from a tree of known nodes
     linecache.cache[place] = (len(code), None, code.splitlines(keepends=True), place)
