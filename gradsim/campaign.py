@@ -23,11 +23,10 @@ from gradsim.axes import axis_values, value_key
 from gradsim.choices import Choice
 from gradsim.cohort import batch_indices, data_arrays
 from gradsim.errors import UsageError, did_you_mean, short
-from gradsim.fields import Flag, RunFields, Seed, Thresholds, explain, number, table_of, whole
+from gradsim.fields import OWN_DATA, Flag, RunFields, Seed, Thresholds, explain, number, table_of, whole
 from gradsim.jit import function_digest
 from gradsim.places import place_of
 from gradsim.plan import Plan
-from gradsim.resolve import OWN_DATA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,9 +49,11 @@ def _read_name(value: object) -> str:
     )
 
 
-def _read_checkpoints(value: object) -> tuple[int, ...] | None:
+def read_checkpoints(value: object) -> tuple[int, ...] | None:
+    """Steps in ascending order, each once; UsageError for anything but a list of them, or None."""
     if value is None:
         return None
+    value = _python(value)
     if isinstance(value, list | tuple | range) and all(isinstance(s, int) and not isinstance(s, bool) for s in value):
         if all(s >= 0 for s in value):
             return tuple(sorted(set(value)))
@@ -83,7 +84,8 @@ class Campaign(RunFields):
         probe_samples: training samples that layers are recorded over, at most.
         sharpness: whether to measure the largest eigenvalue of the Hessian of the loss over these samples, at every
             checkpoint; seven checkpoints take about as long as a thousand steps.
-        target: a run converged when its full training loss reached this share of the best constant predictor's.
+        target: a run converged when its full training loss was at most this share of the way from the least loss that
+            there can be, mostly 0, to that of the best constant prediction.
         thresholds: where outcomes and diagnoses begin.
 
     Raises UsageError, in one line, for anything that cannot be run.
@@ -94,7 +96,7 @@ class Campaign(RunFields):
     grid: dict[str, Any] = Field(default_factory=dict)
     zip: Groups = Field(default_factory=list)
     exclude: Groups = Field(default_factory=list)
-    checkpoints: Annotated[Any, BeforeValidator(_read_checkpoints)] = None
+    checkpoints: Annotated[Any, BeforeValidator(read_checkpoints)] = None
     store: Literal["runs", "curves", "layers"] = "layers"
     probe_samples: whole(1, 1_000_000) = 256
     sharpness: Flag = False
@@ -147,9 +149,9 @@ class Campaign(RunFields):
 
         threads: worker threads, by default as many as there are cores. client: of a Dask cluster, whose workers train
         instead; `path` is then a directory that all of them reach (docs/cluster.md). `path` may be a URL, as
-        s3://BUCKET/DIR. Raises UsageError where the data
-        do not fit, the directory holds another campaign or cannot be written, and GradsimError where another process is
-        at work on it. Ctrl-C keeps every finished shard; calling again resumes.
+        s3://BUCKET/DIR. Raises UsageError where the data do not fit, the directory holds another campaign or cannot be
+        written, and GradsimError where another process is at work on it. Ctrl-C keeps every finished shard; calling
+        again resumes.
         """
         from gradsim.runner import run
 

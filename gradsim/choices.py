@@ -1,6 +1,6 @@
 """A choice from a table, with parameters: `"normal(std=1)"`, `{name = "normal", std = 1}`, or an object.
 
-One spelling for activations, initializers, optimizers, losses and data sets, in Python and in TOML.
+One spelling for activations, initializers, losses, optimizers, schedules and data sets, in Python and in TOML.
 """
 
 from __future__ import annotations

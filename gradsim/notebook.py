@@ -13,8 +13,7 @@ import numpy as np
 
 from gradsim.analysis import words
 from gradsim.choices import Choice
-from gradsim.fields import label_of
-from gradsim.resolve import OWN_DATA
+from gradsim.fields import OWN_DATA, label_of
 
 if TYPE_CHECKING:
     from gradsim.activations.spec import Activation

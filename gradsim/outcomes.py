@@ -14,8 +14,8 @@ Diagnosis of a run that did not converge, the first that holds, with the layer a
     slow        still learning
     unexplained
 
-"At the end" is the last checkpoint with records. `symmetric` stands before `dead`: a ReLU network of zeros is both, and
-the weights are the cause.
+The numbers are the defaults of `fields.Thresholds`. "At the end" is the last checkpoint with records. `symmetric`
+stands before `dead`: a ReLU network of zeros is both, and the weights are the cause.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from gradsim.campaign import Thresholds
+    from gradsim.fields import Thresholds
 
 OUTCOMES = ("converged", "learning", "stalled", "diverged")
 DIAGNOSES = ("exploding", "symmetric", "dead", "saturated", "vanishing", "slow", "unexplained")

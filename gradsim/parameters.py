@@ -13,7 +13,7 @@ from gradsim.errors import UsageError, short
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """A number of an activation, initializer or optimizer: its default and its closed bounds."""
+    """A number of an activation, initializer, loss, optimizer or schedule: its default and its closed bounds."""
 
     default: float
     low: float = -np.inf

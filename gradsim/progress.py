@@ -44,6 +44,13 @@ class Progress:
         return (self.done - self._before) / max(time.perf_counter() - self._started, 1e-9)
 
     @property
+    def speed(self) -> str:
+        """The rate in words; before the first shard is done, kernels may still be compiled."""
+        if not self.fresh:
+            return "starting"
+        return f"{self.rate:,.0f} runs/s" if self.rate >= 10 else f"{self.rate:.2g} runs/s"
+
+    @property
     def left(self) -> float:
         """Seconds to go, NaN before the first shard."""
         return (self.total - self.done) / self.rate if self.rate else float("nan")
@@ -62,7 +69,7 @@ class Progress:
         """Where things stand, in a line."""
         left = f", {duration(self.left)} left" if self.done < self.total else ""
         elapsed = duration(time.perf_counter() - self._started)
-        return f"{self.done:,}/{self.total:,} runs, {self.rate:,.0f} runs/s, {elapsed}{left}; {self.counts}"
+        return f"{self.done:,}/{self.total:,} runs, {self.speed}, {elapsed}{left}; {self.counts}"
 
 
 # --- where it is shown ----------------------------------------------------------------------------
@@ -103,7 +110,7 @@ class _Terminal:
         self._task = self._bar.add_task("", total=progress.total, completed=progress.done, **started)
 
     def show(self, progress: Progress) -> None:
-        rate, left = f"{progress.rate:,.0f} runs/s", f"{duration(progress.left)} left"
+        rate, left = progress.speed, f"{duration(progress.left)} left"
         self._bar.update(self._task, completed=progress.done, rate=rate, left=left, outcomes=progress.counts)
 
     def close(self, progress: Progress) -> None:

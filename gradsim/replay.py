@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsim.campaign import Campaign
+from gradsim.campaign import Campaign, read_checkpoints
 from gradsim.cohort import Cohort, cohort_of
 from gradsim.engine.sharpness import measure_sharpness
 from gradsim.engine.train import Networks
-from gradsim.errors import UsageError, short
 from gradsim.fields import RunFields
 from gradsim.lanes import LANES
 from gradsim.shard import Outcome, networks_of, outcome_of
@@ -51,6 +50,10 @@ class Replay:
     _outcome: Outcome
     _networks: Networks
     _moments: np.ndarray
+
+    def __repr__(self) -> str:
+        history = f"{len(self.loss)} steps, {len(self.checkpoints)} checkpoints, {len(self.weights)} layers"
+        return f"<Replay {self.run_id!r}: {history}; last batch loss {self.loss[-1]:.4g}>"
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -124,7 +127,7 @@ def _histogram(values: np.ndarray, bins: int = 60) -> list[tuple[float, float, i
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), count.tolist(), strict=True))
 
 
-def _single(campaign: Campaign, run_id: str, checkpoints: list[int] | None):
+def _single(campaign: Campaign, run_id: str, checkpoints: tuple[int, ...] | None):
     plan = campaign.plan
     position = plan.position(run_id)
     cohort = cohort_of(campaign, plan.settings(position), checkpoints)
@@ -137,16 +140,6 @@ def _lane_zero(cohort: Cohort, flat: np.ndarray) -> tuple[Weights, Learned]:
     return architecture.split(mine), architecture.split_learned(mine)
 
 
-def _steps(given: object) -> list[int]:
-    """Checkpoints from a list, a range or an array."""
-    steps = given.tolist() if isinstance(given, np.ndarray) else given
-    if isinstance(steps, list | tuple | range):
-        steps = [s.item() if isinstance(s, np.integer) else s for s in steps]
-        if all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in steps):
-            return steps
-    raise UsageError(f"checkpoints = {short(given)}: must be a list of steps, whole numbers of at least 0")
-
-
 def initial_weights(campaign: Campaign, run_id: str) -> Weights:
     """The weights before the first step."""
     _, cohort, networks = _single(campaign, run_id, None)
@@ -155,9 +148,7 @@ def initial_weights(campaign: Campaign, run_id: str) -> Weights:
 
 def replay(campaign: Campaign, run_id: str, checkpoints: list[int] | None = None) -> Replay:
     """Train one run again; `checkpoints`: steps to record at instead of the campaign's."""
-    if checkpoints is not None:
-        checkpoints = _steps(checkpoints)
-    position, cohort, networks = _single(campaign, run_id, checkpoints)
+    position, cohort, networks = _single(campaign, run_id, read_checkpoints(checkpoints))
     # Sharpness can be asked for later.
     cohort = dataclasses.replace(cohort, task=dataclasses.replace(cohort.task, sharpness=False))
     records = cohort.task.records(1, snapshots=True)

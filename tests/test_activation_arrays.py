@@ -310,6 +310,12 @@ def test_what_is_no_real_number_is_refused_in_one_line(given):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("upstream", [np.ones(2), np.ones((2, 4)), np.ones((1, 1, 2)), 1.0])
+def test_what_comes_back_to_a_layer_has_the_shape_of_its_outputs(upstream):
+    with pytest.raises(UsageError, match=r"glu: upstream has the shape .*; needed: \(2, 2\)"):
+        get("glu").vjp(np.ones((2, 4)), upstream, axis=1)
+
+
 def test_layers_keep_labels_of_pandas():
     frame = pd.DataFrame([[1.0, 2, 3, 4], [5, 6, 7, 9]], index=["a", "b"], columns=list("wxyz"))
     softmax, glu = get("softmax"), get("glu")

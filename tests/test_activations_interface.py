@@ -172,6 +172,16 @@ def test_a_plain_number_is_a_parameters_default(table):
     np.testing.assert_array_equal(scaled([1.0, -2.0]), [2, -4])
 
 
+def test_a_parameter_is_not_called_as_what_a_block_gives(table):
+    def scaled(z, value):
+        return value * z, value, z
+
+    for name in ("value", "value_and_slope", "backward"):
+        with pytest.raises(UsageError, match=f"'scaled': no parameter can have the name '{name}'"):
+            pointwise("b z", parameters={name: 2.0})(scaled)
+    assert "scaled" not in ACTIVATIONS
+
+
 def test_a_constant_slope_may_be_a_bare_number(table):
     @pointwise("3 z")
     def triple(z):

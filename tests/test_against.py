@@ -88,7 +88,7 @@ def test_campaigns_that_share_nothing_are_refused_in_a_line(campaigns):
 
 def test_the_page_says_what_the_terminal_says(campaigns, cli):
     before, after = campaigns
-    said = cli("report", before.path, after.path, "--against")
+    said = cli("report", before.path, after.path, "--against", "--format", "svg")
     assert said.status == 0, said.err
     page = after.path / "report" / "against.html"
     *lines, last = said.out.splitlines()
@@ -97,6 +97,7 @@ def test_the_page_says_what_the_terminal_says(campaigns, cli):
     text = page.read_text()
     assert all(line.replace("&", "&amp;") in text for line in lines)
     assert (page.parent / "figures" / "convergence_changes.png").stat().st_size > 5000
+    assert "<svg" in (page.parent / "figures" / "convergence_changes.svg").read_text()
     stored = pd.read_csv(page.parent / "figures" / "convergence_changes.csv")
     assert stored["n"].sum() == 16 * 2
 

@@ -434,6 +434,17 @@ def test_findings_state_the_numbers(digits):
     assert f"symmetric {words.percent(symmetric / (2240 - converged))} ({symmetric})" in text
 
 
+def test_findings_single_nothing_out_where_all_are_alike():
+    axes = {"activation": ["relu", "gelu"], "initializer": ["he_normal"], "learning_rate": [0.01, 0.1], "seed": [0, 1]}
+    results = fake_results(axes=axes, fate="converged")
+    results.layers["dead"] = 0.25
+    text = " ".join(analysis.findings(results))
+    assert "most often" not in text
+    assert "equally often at every learning rate: 100% (4 of 4;" in text
+    assert "25% are dead at the end" in text
+    assert "; at 0.01 it is" not in text
+
+
 def test_findings_of_one_run_tell_what_became_of_it():
     assert "converged: it reached the target loss at step" in analysis.findings(VARIANTS["one converged"])[0]
     assert "diverged" in analysis.findings(VARIANTS["one diverged"])[0]

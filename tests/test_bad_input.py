@@ -250,6 +250,11 @@ def test_whole_numbers(field):
             refusal(lambda value=value: small(grid={field: [value]}))
 
 
+@pytest.mark.parametrize("field", sorted(set(Campaign.model_fields) - set(RunFields.model_fields)))
+def test_what_is_of_the_whole_campaign_is_no_axis(field):
+    refusal(lambda: small(grid={field: [1, 2]}), f"grid: {field!r} is of the whole campaign")
+
+
 @pytest.mark.parametrize("field", sorted(set(Campaign.model_fields) - {"name", "hidden", "checkpoints"}))
 def test_no_field_takes_just_anything(field):
     """Whatever stands in a field, it is taken or refused in one line."""

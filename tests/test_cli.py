@@ -15,6 +15,7 @@ from gradsim import Results
 from gradsim import cli as cli_module
 from gradsim import plan as plan_module
 from gradsim.listing import KINDS
+from gradsim.versions import package_version
 
 CAMPAIGN = """
 name = "flowers"
@@ -191,6 +192,11 @@ def test_doctor(cli):
     assert {line.split("  ")[0] for line in shown.out.splitlines()} == set(found)
 
 
+def test_the_version_alone(cli):
+    answer = cli("--version")
+    assert (answer.status, answer.out, answer.err) == (0, f"gradsim {package_version('gradsim')}\n", "")
+
+
 def test_help_is_on_stdout(cli):
     for arguments in ((), ("--help",), ("-h",), ("run", "--help")):
         answer = cli(*arguments)
@@ -212,7 +218,7 @@ def test_help_is_on_stdout(cli):
         (("run", "x.toml", "--thread", "2"), ("--thread", "--threads")),
         (("run", "x.toml", "--threads", "two"), ("--threads", "integer")),
         (("run", "x.toml", "--threads"), ("--threads",)),
-        (("list",), ("kind",)),
+        (("list",), ("argument", "list --help")),
         (("list", "activation"), ("activation", "activations")),
         (("list", "everything"), ("everything", "losses")),
         (("--jsno",), ("--jsno",)),

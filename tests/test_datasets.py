@@ -285,6 +285,7 @@ def test_fingerprint_is_of_the_raw_data_alone():
         ("qqqq", {}, ["'qqqq'", "allowed: digits"]),
         (7, {}, ["unknown data set 7"]),
         ("my/data.csv", {}, ["'my/data.csv'", "file"]),
+        ("my/data.xlsx", {}, ["'my/data.xlsx'", "must end in .csv, .parquet, .npz"]),
         ("iris", {"samples": 3}, ["'iris'", "'samples'", "takes none"]),
         ("spirals", {"sampels": 3}, ["'sampels'", "did you mean 'samples'"]),
         ("spirals", {"samples": 3}, ["samples = 3", "from 4 to"]),

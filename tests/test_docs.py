@@ -202,3 +202,17 @@ def test_every_setting_is_listed_with_its_default():
             default = field.default_factory() if field.default_factory else field.default
             wanted[name] = "see below" if isinstance(default, Thresholds) else _default(default)
     assert listed == wanted
+
+
+SOURCE = re.compile(r"^\| (\w+)(?: \(([^)]*)\))? \| `(.+?)` \|", re.MULTILINE)
+
+
+def test_the_sources_are_of_the_formulas_that_there_are():
+    def plain(formula: str) -> str:
+        return formula.replace(r"\vert", "|").replace(" ", "")  # a bar would end the cell
+
+    rows = SOURCE.findall((ROOT / "docs" / "sources.md").read_text(encoding="utf-8"))
+    assert len(rows) > 150
+    for name, aliases, formula in rows:
+        assert plain(formula) == plain(ACTIVATIONS[name].formula), name
+        assert set(filter(None, aliases.split(", "))) <= {*ACTIVATIONS[name].aliases}, name

@@ -155,12 +155,13 @@ def test_one_steep_function_does_not_press_the_others_flat():
 
 
 def test_a_formula_is_drawn_beside_names(table):
-    figure = plots.activations(["relu", "mine=z*sin(z)", "own(a=2)=tanh(a*z)"])
+    figure = plots.activations(["relu", "mine=z*sin(z)", "own(a=2)=tanh(a*z)", "z*cos(z)"])
     own = curves_of(figure.axes[0])[1:]
     z = own[0].get_xdata()
     np.testing.assert_allclose(own[0].get_ydata(), z * np.sin(z), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(own[1].get_ydata(), np.tanh(2 * z), rtol=1e-12, atol=1e-15)
-    assert {"mine", "own"} <= set(texts(figure))
+    np.testing.assert_allclose(own[2].get_ydata(), z * np.cos(z), rtol=1e-12, atol=1e-15)
+    assert {"mine", "own", "z*cos(z)"} <= set(texts(figure))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 
 from gradsim import analysis, plots
 from gradsim.errors import UsageError
+from gradsim.plots.lines import Multiples
+from gradsim.plots.style import HUES
 
 SMALL = {"learning_rate": [0.001, 0.03, 1.0], "seed": [0, 1, 2]}
 TWO = {"activation": ["tanh", "relu"], "initializer": ["zeros", "he_normal"]} | SMALL
@@ -177,6 +179,13 @@ def test_what_is_left_out_is_said(campaigns, name):
         for text in texts(drawn(campaigns, name, 60))
     )
     assert not any(" shown: " in text for text in texts(drawn(campaigns, name, 2)))
+
+
+def test_a_missing_number_can_be_among_the_few_that_are_shown():
+    frame = pd.DataFrame({"activation.slope": [*range(1, 10), np.nan], "n": 1, "loss": [2.0] * 9 + [1.0]})
+    panels = Multiples(frame, ["activation.slope"], frame["loss"], "those with the lowest loss")
+    assert panels.hues[:-1] == list(range(1, HUES))
+    assert np.isnan(panels.hues[-1])
 
 
 def test_heat_map_holds_the_counts(campaigns):

@@ -49,6 +49,8 @@ def test_a_replay_s_snapshots_lead_from_the_initial_to_the_final_weights(done):
     again = campaign.replay(run_id)
     initial = campaign.initial_weights(run_id)
     assert again.run_id == run_id
+    assert repr(again).startswith(f"<Replay {run_id!r}: ")
+    assert len(repr(again)) < 120
     assert again.checkpoints.tolist() == sorted(results.layers["step"].unique())
     for expected, snapshot in ((initial, again.snapshots[0]), (again.weights, again.snapshots[-1])):
         for (W, b), (V, c) in zip(expected, snapshot, strict=True):

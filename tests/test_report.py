@@ -20,9 +20,12 @@ from gradsim import analysis
 from gradsim.analysis import words
 from gradsim.analysis.verdict import Facts
 from gradsim.errors import UsageError
+from gradsim.fields import Thresholds
 from gradsim.report import report
+from gradsim.report.failures import meanings
+from gradsim.report.methods import definitions, thresholds, tiles
 from gradsim.report.replays import POINTS, RUNS, replay_runs
-from gradsim.report.sections import best_table
+from gradsim.report.sections import _time_to_target, best_table
 from gradsim.report.theory import LINES, PANELS, STATISTICS
 
 VOID = {"meta", "img", "source", "br", "link", "input"}
@@ -194,6 +197,36 @@ def test_methods_say_how_it_was_made(page):
         assert part in page.text
     assert "4 values, 0 to 3" in page.text
     assert "[grid]" in page.text
+
+
+def test_words_have_the_thresholds_of_the_campaign():
+    results = fake_results(axes={"seed": [0, 1]})
+    told = (
+        dict(definitions(results)) | meanings(thresholds(results)) | {t["name"]: t["meaning"] for t in tiles(results)}
+    )
+    assert "1% over" in told["stalled"]
+    assert "1e6 times" in told["exploding"]
+    results.campaign.target = 0.25
+    results.campaign.thresholds = Thresholds(diverged=50, stalled=0.2, exploding=300, saturated=0.5, vanishing=0.002)
+    told = dict(definitions(results)) | meanings(thresholds(results))
+    for word, number in (
+        ("converged", "25% of the way"),
+        ("diverged", "over 50 times"),
+        ("stalled", "under 20% relative"),
+        ("exploding", "300 times"),
+        ("saturated", "over 50%"),
+        ("vanishing", "less than 0.002 of"),
+    ):
+        assert number in told[word]
+    assert "under 20% over" in next(tile["meaning"] for tile in tiles(results) if tile["name"] == "stalled")
+
+
+def test_combinations_without_a_number_are_counted():
+    results = fake_results(axes={"activation": ["tanh", "relu"], "width": [8, 16], "seed": [0, 1]}, fate="converged")
+    results.runs["width"] = results.runs["width"].astype("Int64").mask(results.runs["width"].eq(16))
+    facts = Facts.of(results)
+    shown = {exhibit.name: exhibit.finding for exhibit in _time_to_target(facts).exhibits}
+    assert shown["converged_by_step"] == "In 4 of 4 combinations at least half of the runs reach it."
 
 
 def test_page_shows_no_missing_values(page):

@@ -164,6 +164,13 @@ def test_one_activation_like_any_other(table):
     assert scalar(0.5, 1.0)[0] == pytest.approx(0.5 / (1 + math.exp(-0.5)), rel=1e-15)
 
 
+def test_conditions_read_as_they_were_joined():
+    texts = ("(z > 1 or z < -1) and z < 5", "z > 1 or z < -1 and z < 5")
+    first, second = (from_formula(f"where({text}, z, 0)").formula for text in texts)
+    assert first != second
+    assert r"\left(z > 1 \text{ or } z < -1\right) \text{ and } z < 5" in first
+
+
 def test_parameters_with_roles_and_bounds():
     act = from_formula(
         "a*z + b*abs(z)",

@@ -144,6 +144,9 @@ def test_a_learned_parameter_is_trained():
         ({"formula": "z*tanh(z)", "precision": "half"}, ("precision is 'half'",)),
         ("mine(formula='z*', b=1)", ("formula 'z*'",)),
         ("my_mish", ("unknown activation 'my_mish'",)),
+        ("z*sin(z)", ("'z*sin(z)': a formula is a table",)),
+        ("mine=z*sin(z)", ("'mine=z*sin(z)': a formula is a table",)),
+        ("sin(z)", ("'sin(z)': a formula is a table",)),
     ],
 )
 def test_one_line_for_what_cannot_be_run(activation, fragments):

@@ -196,6 +196,8 @@ def test_what_a_message_says(text, fragments):
         ({"b": 1.0, "exp": 1.0}, ("'exp' has a meaning already",)),
         ({"b": 1.0, "z": 1.0}, ("'z' has a meaning already",)),
         ({"b": 1.0, "name": 1.0}, ("'name' has a meaning already",)),
+        ({"b": 1.0, "value": 1.0}, ("'value' has a meaning already",)),  # what a block gives goes by these names
+        ({"b": 1.0, "backward": 1.0}, ("'backward' has a meaning already",)),
         ({"b": 1.0, "lambda": 1.0}, ("'lambda' cannot have that name",)),
         ({"b": 1.0, "__class__": 1.0}, ("cannot have that name",)),
         ({"b": 1.0, 5: 1.0}, ("5 cannot have that name",)),

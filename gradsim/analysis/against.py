@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradsim.analysis import words
-from gradsim.analysis.axes import comparison_axes
+from gradsim.analysis.axes import comparison_axes, setting_columns
 from gradsim.analysis.groups import group_codes
 from gradsim.analysis.intervals import CONFIDENCE, bootstrap_interval
 from gradsim.analysis.settings import SCORES, score_column
@@ -36,11 +36,6 @@ class Pairs:
     changed: dict[str, tuple[Any, Any]]
     unpaired: tuple[int, int]
     axes: list[str]
-
-
-def setting_columns(runs: pd.DataFrame) -> list[str]:
-    """The columns of `results.runs` that say what was run."""
-    return list(runs.columns[1 : list(runs.columns).index("outcome")])
 
 
 def pair_runs(before: pd.DataFrame, after: pd.DataFrame, axes: Sequence[str]) -> Pairs:
@@ -209,10 +204,12 @@ def _score_sentence(pairs: Pairs) -> list[tuple[str, str]]:
 def _axis_sentences(pairs: Pairs) -> list[tuple[str, str]]:
     """Where the change is largest and surely not zero, upward and downward."""
     table = axis_changes(pairs)
+    if table["change"].nunique() < 2:
+        return []
     out = []
-    for topic, sure, pick in (("Gains most", table["low"] > 0, "idxmax"), ("Loses most", table["high"] < 0, "idxmin")):
+    for way, sure, pick in (("gained", table["low"] > 0, "idxmax"), ("lost", table["high"] < 0, "idxmin")):
         if sure.any():
             row = table.loc[getattr(table.loc[sure, "change"].astype(float), pick)()]
             value = words.axis_value(row["axis"], row["value"])
-            out.append((topic, f"{value[0].upper()}{value[1:]}: {_shares(row)}."))
+            out.append((f"Most {way}", f"Most is {way} with {value}: {_shares(row)}."))
     return out

@@ -17,6 +17,11 @@ def setting_axes(axes: Iterable[str]) -> list[str]:
     return [axis for axis in axes if axis not in REPLICATES]
 
 
+def setting_columns(runs: pd.DataFrame) -> list[str]:
+    """The columns of `results.runs` that say what was run: those between the id and the outcome."""
+    return list(runs.columns[1 : list(runs.columns).index("outcome")])
+
+
 def is_rate(axis: str) -> bool:
     """Whether an axis is a learning rate, of the whole network or of one layer ("learning_rate.0")."""
     return axis == "learning_rate" or axis.startswith("learning_rate.")

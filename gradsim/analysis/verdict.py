@@ -98,7 +98,7 @@ def findings(results: Any) -> list[str]:
     Order: how many converged, the best choice of the main axes, the best setting, what never converged, why
     runs failed, the effect of the initializer (or of the strongest axis), the learning rate, saturation,
     dead units, the error signal. A sentence that would compare nothing is left out.
-    `results`: runs, layers (DataFrames) and axes, as Results has them.
+    `results`: runs, layers (DataFrames), axes and stored, as Results has them.
     """
     return [text for _, text in verdict(Facts.of(looked_at(results)))]
 
@@ -165,14 +165,16 @@ def _only_run(run: pd.Series) -> str:
 def _combination(facts: Facts) -> str:
     by = facts.main
     table = convergence_rate(facts.runs, by)
-    if len(table) < 2 or not facts.converged or len(table) == len(facts.settings):
+    if table["rate"].nunique() < 2 or len(table) == len(facts.settings):
         return ""
     table = table.sort_values("low", ascending=False, kind="stable")
     best = table.iloc[0]
     rivals = int((table["high"].iloc[1:] >= best["low"]).sum())
     pooled = [words.axis_name(axis) for axis in setting_axes(facts.axes) if axis not in by]
-    text = f"Pooled over {words.join(pooled)}, {words.setting(best, by)} converges most often: "
-    text += words.rate(best["converged"], best["n"])
+    text = f"Pooled over {words.join(pooled)}, {words.setting(best, by)} converges most often"
+    if alike := int(table["low"].iloc[1:].eq(best["low"]).sum()):
+        text += ", as does one other" if alike == 1 else f", as do {words.count(alike)} others"
+    text += f": {words.rate(best['converged'], best['n'])}"
     if rivals:
         whose = f"all {words.count(rivals)} others" if rivals == len(table) - 1 else f"{words.count(rivals)} others"
         text += f"; the intervals of {'one other' if rivals == 1 else whose} overlap with it"
@@ -271,8 +273,10 @@ def _window(facts: Facts) -> str:
         return ""
     best = learning_rate_windows(facts.runs, (), facts.rate)["best"].iloc[0]
     there = facts.runs.loc[facts.runs[facts.rate].eq(best), "outcome"].eq("converged")
-    text = f"All else pooled, runs converge most often at {words.axis_value(facts.rate, best)}: "
-    text += words.rate(there.sum(), len(there))
+    alike = facts.effects.query("axis == @facts.rate")["rate"].nunique() == 1
+    most = f"most often at {words.axis_value(facts.rate, best)}"
+    where = f"equally often at every {words.axis_name(facts.rate)}" if alike else most
+    text = f"All else pooled, runs converge {where}: {words.rate(there.sum(), len(there))}"
     table = learning_rate_windows(facts.runs, facts.main, facts.rate).dropna(subset=["lowest"])
     table = table[(table["lowest"] < table["highest"]) & (table["lowest"] > 0)]
     if len(table) and facts.main:
@@ -320,8 +324,8 @@ def _dead(facts: Facts) -> str:
     text = f"Of the hidden units of {worst['activation']}{at}, {words.percent(worst['mean'])} are dead at the end"
     text += _interval(worst)
     peers = table[table["activation"].eq(worst["activation"])]
-    if facts.rate and len(peers) > 1:
-        least = peers.loc[peers["mean"].idxmin()]
+    least = peers.loc[peers["mean"].idxmin()]
+    if least["mean"] < worst["mean"]:
         text += f"; at {words.value(least[facts.rate])} it is {words.percent(least['mean'])}"
     left_out = ["symmetric runs"] if len(runs) < len(facts.runs) else []
     left_out += ["runs that ended non-finite"] if table["n"].sum() < len(runs) else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
@@ -22,6 +23,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train thousands of small neural networks side by side: who converged, saturated, died or diverged, and why.",
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from gradsim.versions import package_version
+
+        print(f"gradsim {package_version('gradsim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What may stand before a command."""
+
+
 for _command in (campaigns.run, campaigns.resume, campaigns.status, campaigns.report):
     app.command()(_command)
 app.command(name="list")(lookups.list_names)

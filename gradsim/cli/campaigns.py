@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -176,7 +177,7 @@ def report(
     from gradsim.results import Results
 
     if against:
-        _compare(directories, out, explore)
+        _compare(directories, out, explore, formats or ())
         return
     if len(directories) > 1:
         raise UsageError(f"{directories[1]}: one directory a report; to compare two give --against")
@@ -192,7 +193,7 @@ def report(
         print(f"Explorer: {page.parent / 'explore.html'}")
 
 
-def _compare(directories: list[str], out: str | None, explore: bool) -> None:
+def _compare(directories: list[str], out: str | None, explore: bool, formats: Sequence[str]) -> None:
     """Two campaigns, paired by settings and seed."""
     from gradsim.analysis.against import change_findings
     from gradsim.report.against import pairs_of, write_comparison
@@ -204,7 +205,7 @@ def _compare(directories: list[str], out: str | None, explore: bool) -> None:
         raise UsageError(f"--against: compares two directories, before and after; {len(directories)} given")
     before, after = map(Results, directories)
     pairs = pairs_of(before, after)
-    page = write_comparison(before, after, out, pairs)
+    page = write_comparison(before, after, out, pairs, formats)
     for line in change_findings(pairs):
         print(line)
     print(f"Comparison: {page}")

@@ -82,7 +82,10 @@ def _file_name(names: list[str]) -> str:
 
 
 def theory(
-    names: Annotated[list[str], typer.Argument(help='Activations: tanh, "leaky_relu(slope=0.2)", "mine=z*sin(z)".')],
+    names: Annotated[
+        list[str],
+        typer.Argument(help='Activations: tanh, "leaky_relu(slope=0.2)", or mine="z*sin(z)".', metavar="NAME"),
+    ],
     sigma_b: Annotated[float, typer.Option(help="Standard deviation of the biases.")] = 0.0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Draw the phases, too: a .png, .svg or .pdf file.")
@@ -91,6 +94,10 @@ def theory(
     as_json: Json = False,
 ) -> None:
     """Show what mean-field theory says of activations: gain, edge of chaos, fixed points, depth scales.
+
+    q: variance of pre-activations; chi1: factor of squared gradients a layer;
+    xi_c: layers over which correlations settle, by a factor e.
+    critical: on the edge of chaos; lecun, he: weights of variance 1, 2 / fan-in.
 
     Example: [bold]gradsim theory tanh gelu mine="z*sin(z)" -o phases.png[/bold]
     """

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from gradsim.errors import UsageError
 
+PICTURES = (".png", ".svg", ".pdf")
+
 
 def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
@@ -51,6 +53,3 @@ def save_picture(figure, path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"out = {str(path)!r}: must be a file in a directory that exists")
     save_figure(figure, path)
-
-
-PICTURES = (".png", ".svg", ".pdf")

@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradsim.datasets.checks import (
-    check_finite,
-    check_path,
-    check_samples,
-    check_size,
-    check_task,
-    one_line,
-    short,
-)
+from gradsim.datasets.checks import check_finite, check_path, check_samples, check_size, check_task, one_line
 from gradsim.datasets.columns import check_names, column_numbers, column_target, described, from_columns
 from gradsim.datasets.spec import DatasetSpec, RawData
 from gradsim.datasets.storage import load_raw
-from gradsim.errors import UsageError
+from gradsim.errors import UsageError, short
 from gradsim.places import Place, place_of
 
 if TYPE_CHECKING:

@@ -41,6 +41,8 @@ def check_parameters(name: str, params: Mapping[str, object] | None = None) -> d
 def _spec(name: str) -> DatasetSpec:
     if isinstance(name, str) and name in DATASETS:
         return DATASETS[name]
-    if isinstance(name, str) and name.lower().endswith((".csv", ".parquet", ".npz")):
+    if isinstance(name, str) and name.lower().endswith(files.SUFFIXES):
         raise UsageError(f'unknown data set {short(name)}; a file is given as the set "file" with its path')
+    if isinstance(name, str) and "." in name:
+        raise UsageError(f"unknown data set {short(name)}; a file must end in {', '.join(files.SUFFIXES)}")
     raise UsageError(f"unknown data set {short(name)}{did_you_mean(name, DATASETS)}")

@@ -5,7 +5,6 @@ Unlike the other figures these show functions, not results: what they draw is co
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -109,7 +108,7 @@ def _standing_still(act: Activation) -> str:
 def activations(functions: Sequence[Activation | str], low: float = -5.0, high: float = 5.0) -> Figure:
     """Value (left) and slope (right) of up to eight activations over pre-activations from `low` to `high`.
 
-    `functions`: activations, their names, also "leaky_relu(slope=0.2)", or formulas, "mine=z*sin(z)".
+    `functions`: activations, their names, also "leaky_relu(slope=0.2)", or formulas, "z*sin(z)", "mine=z*sin(z)".
 
     Rings mark kinks, with a dot at the slope that training takes there. Shaded, or with several functions marked by a
     bar at the foot, is where abs(slope) is under a tenth of its maximum: the saturated zone.
@@ -136,30 +135,14 @@ def activations(functions: Sequence[Activation | str], low: float = -5.0, high: 
 
 def _chosen(functions: Sequence[Activation | str]) -> list[Activation]:
     from gradsim.activations import get  # compiled code, for these figures alone
+    from gradsim.theory.subject import read
 
     if isinstance(functions, str) or not isinstance(functions, Sequence):
         functions = [functions]
-    found = [_named(f) if isinstance(f, str) else get(f) for f in functions]
+    found = [read(f) if isinstance(f, str) else get(f) for f in functions]
     if not 1 <= len(found) <= HUES:
         raise UsageError(f"{len(found)} activations: a figure shows 1 to {HUES}")
     return found
-
-
-def _named(text: str) -> Activation:
-    """From "relu", "leaky_relu(slope=0.2)" or "mine=z*sin(z)"; also "mine(a=2)=a*sin(z)"."""
-    from gradsim.activations import get
-    from gradsim.choices import parse
-
-    own = _OWN.fullmatch(text)
-    choice = parse(own[1] if own else text, "activation")
-    if own is None:
-        return get(choice.name, **choice.values)
-    from gradsim.activations import from_formula
-
-    return from_formula(own[2], name=choice.name, parameters=choice.values)
-
-
-_OWN = re.compile(r"(\s*[^\W\d]\w*\s*(?:\([^()]*\)\s*)?)=(.*)", re.DOTALL)
 
 
 def _check_range(low: object, high: object) -> None:
@@ -171,9 +154,11 @@ def _check_range(low: object, high: object) -> None:
 
 def _pens(chosen: Sequence[Activation]) -> list[Pen]:
     """Colors without an order for different functions, with one for the values of one function's parameter."""
+    from gradsim.theory.subject import called
+
     varied = [k for k in chosen[0].values if len({act.values.get(k) for act in chosen}) > 1]
     if len({act.function for act in chosen}) > 1 or len(varied) != 1:
-        return pens([label(act.label, 40) for act in chosen])
+        return pens([label(called(act), 40) for act in chosen])
     (name,) = varied
     values = [act.values[name] for act in chosen]
     return [replace(pen, label=f"{name} = {pen.label}") for pen in pens(values)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -83,15 +83,13 @@ def time_to_target(times: pd.DataFrame, ax: Axes | None = None, limit: int = 2 *
     kept, note = shown(order, limit, noun_of(keys), "the fastest")
     rows = times.loc[kept]
     figure, axes = _rows_axes(ax, len(rows), 1.25)
-    blue = mpl.rcParams["axes.prop_cycle"].by_key()["color"][0]
     places = np.arange(len(rows))
-    axes.hlines(places, rows["steps_low"], rows["steps_high"], color=blue, linewidth=2.2, alpha=0.55)
-    axes.plot(rows["steps"], places, "o", color=blue, markersize=5.5, zorder=3)
+    _dots(axes, places, rows["steps"], rows["steps_low"], rows["steps_high"])
     log_axis(axes.xaxis, *padded(rows[["steps", "steps_low", "steps_high"]].to_numpy(float)))
     if len(axes.get_xticks()) < 4:
         axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
     for place, row in enumerate(rows.itertuples()):
-        _in_margin(axes, place, f"{words.count(row.converged)} of {words.count(row.n)}")
+        in_margin(axes, place, f"{words.count(row.converged)} of {words.count(row.n)}")
         if np.isnan(row.steps):
             where = axes.get_yaxis_transform()
             look = {"transform": where, "fontsize": 8, "color": color("muted")}
@@ -102,20 +100,23 @@ def time_to_target(times: pd.DataFrame, ax: Axes | None = None, limit: int = 2 *
     return dress(figure, title, note=note, ax=ax)
 
 
-def _in_margin(axes: Axes, place: float, text: str) -> None:
+def in_margin(axes: Axes, place: float, text: str) -> None:
     """A remark right of a row."""
     where = axes.get_yaxis_transform()
     axes.text(1.015, place, text, transform=where, va="center", fontsize=8, color=color("muted"))
 
 
-def _draw_rates(axes: Axes, places: np.ndarray, rates: pd.DataFrame) -> None:
+def _dots(axes: Axes, places: np.ndarray, middle: pd.Series, low: pd.Series, high: pd.Series) -> None:
+    """Numbers as points on their intervals."""
     blue = mpl.rcParams["axes.prop_cycle"].by_key()["color"][0]
-    axes.hlines(places, rates["low"], rates["high"], color=blue, linewidth=2.2, alpha=0.55)
-    axes.plot(rates["rate"], places, "o", color=blue, markersize=5.5, clip_on=False, zorder=3)
-    tally = zip(places, rates["converged"], rates["n"], strict=True)
-    for place, converged, n in tally:
-        text = f"{words.count(converged)} of {words.count(n)}"
-        _in_margin(axes, place, text)
+    axes.hlines(places, low, high, color=blue, linewidth=2.2, alpha=0.55)
+    axes.plot(middle, places, "o", color=blue, markersize=5.5, clip_on=False, zorder=3)
+
+
+def _draw_rates(axes: Axes, places: np.ndarray, rates: pd.DataFrame) -> None:
+    _dots(axes, places, rates["rate"], rates["low"], rates["high"])
+    for place, converged, n in zip(places, rates["converged"], rates["n"], strict=True):
+        in_margin(axes, place, f"{words.count(converged)} of {words.count(n)}")
 
 
 def _share_axis(axes: Axes, name: str) -> None:
@@ -131,7 +132,8 @@ def axis_effects(effects: pd.DataFrame, ax: Axes | None = None, limit: int = ROW
     title = "What each axis does to the share of runs that converged"
     if effects.empty:
         return empty_figure(title, "Only one setting was run, so there is no axis to compare.", ax)
-    figure, axes, note = _axis_rows(effects, ("rate", "those that converge most often"), _draw_rates, ax, limit)
+    parts, note = _values_shown(effects, "rate", "those that converge most often", limit)
+    figure, axes = axis_rows(parts, _draw_rates, ax)
     _share_axis(axes, "share of runs that converged, all else pooled, with 95% Wilson interval")
     return dress(figure, title, note=note, ax=ax)
 
@@ -144,13 +146,12 @@ def dead_by_axis(shares: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS
         return empty_figure(title, "Only one setting has a finite record at its end: there is no axis to compare.", ax)
 
     def draw(axes: Axes, places: np.ndarray, part: pd.DataFrame) -> None:
-        blue = mpl.rcParams["axes.prop_cycle"].by_key()["color"][0]
-        axes.hlines(places, part["low"], part["high"], color=blue, linewidth=2.2, alpha=0.55)
-        axes.plot(part["mean"], places, "o", color=blue, markersize=5.5, clip_on=False, zorder=3)
+        _dots(axes, places, part["mean"], part["low"], part["high"])
         for place, n in zip(places, part["n"], strict=True):
-            _in_margin(axes, place, words.plural(n, "run"))
+            in_margin(axes, place, words.plural(n, "run"))
 
-    figure, axes, note = _axis_rows(shares, ("mean", "those with most dead units"), draw, ax, limit)
+    parts, note = _values_shown(shares, "mean", "those with most dead units", limit)
+    figure, axes = axis_rows(parts, draw, ax)
     axes.set_xlim(0, min(1.0, max(0.1, 1.15 * shares["high"].max())))
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
@@ -158,23 +159,24 @@ def dead_by_axis(shares: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS
     return dress(figure, title, note=note, ax=ax)
 
 
-def _axis_rows(
-    frame: pd.DataFrame,
-    rank: tuple[str, str],
-    draw: Callable[[Axes, np.ndarray, pd.DataFrame], None],
-    ax: Axes | None,
-    limit: int,
-) -> tuple[Figure, Axes, str]:
-    """A row a value under the name of its axis: figure, axes, note. `rank`: by which column, and that in words."""
+def _values_shown(frame: pd.DataFrame, rank: str, how: str, limit: int) -> tuple[list[pd.DataFrame], str]:
+    """The rows of each axis, at most so many, and the note that says so; names by the column `rank`, `how` in words."""
     parts, notes = [], []
     for axis, part in frame.groupby("axis", sort=False):
         if not pd.api.types.is_numeric_dtype(part["value"].infer_objects()):
-            part = part.sort_values(rank[0], ascending=False, kind="stable")
-            kept, note = shown(range(len(part)), limit, words.axis_name(axis), rank[1])
+            part = part.sort_values(rank, ascending=False, kind="stable")
+            kept, note = shown(range(len(part)), limit, words.axis_name(axis), how)
         else:
             kept, note = evenly(len(part), limit, words.axis_name(axis))
         parts.append(part.iloc[kept])
         notes.append(note)
+    return parts, " ".join(filter(None, notes))
+
+
+def axis_rows(
+    parts: Sequence[pd.DataFrame], draw: Callable[[Axes, np.ndarray, pd.DataFrame], None], ax: Axes | None
+) -> tuple[Figure, Axes]:
+    """A row a value under the name of its axis; parts: axis, value and what `draw` takes, an axis each."""
     # An empty row between axes carries the name of the next.
     starts = np.cumsum([0] + [len(part) + 1 for part in parts])
     figure, axes = _rows_axes(ax, int(starts[-1]), 1.0)
@@ -189,7 +191,7 @@ def _axis_rows(
         ticks += zip(places, (label(words.value(v)) for v in part["value"]), strict=True)
     axes.set_yticks(*zip(*ticks, strict=True), color=color("ink"))
     axes.set_ylim(starts[-1] - 0.4, -0.5)
-    return figure, axes, " ".join(filter(None, notes))
+    return figure, axes
 
 
 def evenly(count: int, limit: int, noun: str) -> tuple[list[int], str]:
@@ -223,8 +225,7 @@ def fates(counts: pd.DataFrame, ax: Axes | None = None, limit: int = ROWS) -> Fi
     handles = _stack(axes, share)
     axes.set_yticks(range(len(kept)), [label(name, 44) for name in kept], color=color("ink"))
     for place, name in enumerate(kept):
-        text = words.plural(total[name], "run")
-        _in_margin(axes, place, text)
+        in_margin(axes, place, words.plural(total[name], "run"))
     _share_axis(axes, "share of runs")
     axes.grid(False)
     return dress(figure, title, handles if len(handles) > 1 else _only(axes, handles), note, ax)

@@ -69,7 +69,9 @@ class Multiples:
         best = score.groupby(self.frame[key], sort=False, dropna=False, observed=True).min()
         ranked = best.sort_values(kind="stable").index.tolist()
         kept, note = shown(ranked, limit, words.axis_name(key), how)
-        return ([v for v in values if v in set(kept)] if is_numeric(self.frame[key]) else kept), note
+        if is_numeric(self.frame[key]):  # in their own order; a missing number is equal to itself here
+            kept = [value for value, there in zip(values, pd.Series(values).isin(kept), strict=True) if there]
+        return kept, note
 
     def shown_rows(self) -> pd.DataFrame:
         """The rows of the frame that some panel shows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 from gradsim.analysis import against as analysis
 from gradsim.places import Place, place_of
 from gradsim.plots.against import convergence_changes
-from gradsim.report import page, written_to
-from gradsim.report.files import fill, put, written
+from gradsim.report import page
+from gradsim.report.files import check_formats, fill, put, written, written_to
 from gradsim.report.layout import Exhibit
 from gradsim.report.tables import table
 
@@ -23,13 +24,18 @@ def pairs_of(before: Any, after: Any) -> analysis.Pairs:
 
 
 def write_comparison(
-    before: Any, after: Any, out: str | Path | None = None, pairs: analysis.Pairs | None = None
+    before: Any,
+    after: Any,
+    out: str | Path | None = None,
+    pairs: analysis.Pairs | None = None,
+    formats: Sequence[str] = (),
 ) -> Place:
     """Write against.html, by default into the report of `after`; its path.
 
-    before, after: Results; `pairs`: theirs, if they have been made. Raises UsageError where nothing can be paired or
-    the directory cannot be written.
+    before, after: Results; `pairs`: theirs, if they have been made; `formats` as for `gradsim.report.report`. Raises
+    UsageError where nothing can be paired or the directory cannot be written.
     """
+    check_formats(formats)
     pairs = pairs_of(before, after) if pairs is None else pairs
     changes, moves = analysis.axis_changes(pairs), analysis.outcome_moves(pairs)
     exhibits = []
@@ -56,6 +62,6 @@ def write_comparison(
     place = place_of(out) if out is not None else place_of(after.path) / "report"
     with written_to(place) as folder, written(folder):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        figures = page.figures(exhibits, folder / "figures")
+        figures = page.figures(exhibits, folder / "figures", formats)
         put(fill("against.html.j2", **context, figures=list(figures.values())), folder / FILE)
     return place / FILE

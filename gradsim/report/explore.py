@@ -16,11 +16,6 @@ LARGEST = 7_500_000
 """Bytes of the page at most, whatever the campaign."""
 
 
-def needs() -> None:
-    """Raise GradsimError unless what the explorer is made with is installed."""
-    explore_views.altair()
-
-
 def write_explorer(results: Any, out: Path) -> Path:
     """Write the explorer of a campaign to the directory `out` and return its path.
 
@@ -28,7 +23,7 @@ def write_explorer(results: Any, out: Path) -> Path:
     outcome and diagnosis of every setting is there as long as there is room. `results` as for `gradsim.report.report`.
     Raises GradsimError without the extra "explore", UsageError where the directory cannot be written.
     """
-    needs()
+    explore_views.altair()  # before anything else is done: whether it is there
     if results.runs.empty:
         raise UsageError(f"{results.path}: no run has finished yet, so there is nothing to explore")
     page = _page(results)

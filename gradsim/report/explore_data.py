@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gradsim.analysis import words
-from gradsim.analysis.axes import REPLICATES, comparison_axes, is_numeric, is_rate, rate_axis
+from gradsim.analysis.axes import REPLICATES, comparison_axes, is_numeric, is_rate, rate_axis, setting_axes
 from gradsim.analysis.comparisons import fates
 from gradsim.analysis.layers import delta_ratio, final_hidden_share
 from gradsim.analysis.settings import evidence
@@ -69,7 +69,7 @@ def payload(results: Any, runs: int = RUNS, numbers: int = DETAIL_NUMBERS) -> di
     table = results.runs.reset_index(drop=True)
     axes = _axes(table, results.axes)
     fate = fates(table)
-    groups = _groups(table.assign(_fate=fate), ["outcome", "_fate", *_settings(axes)])
+    groups = _groups(table.assign(_fate=fate), ["outcome", "_fate", *setting_axes(axes)])
     statistics = _statistics(results)
     detailed = _detailed(table.assign(_fate=fate), axes, _affordable(results, len(statistics), numbers))
     kept = _sampled(table, detailed, min(runs, RUN_NUMBERS // (len(axes) + len(MEASURES))))
@@ -104,10 +104,6 @@ def _axes(runs: pd.DataFrame, axes: Sequence[str]) -> list[str]:
     telling = comparison_axes(runs, varying, rates=True)
     rest = [axis for axis in varying if axis not in telling]
     return [*telling, *sorted(rest, key=lambda axis: axis in REPLICATES)]
-
-
-def _settings(axes: Sequence[str]) -> list[str]:
-    return [axis for axis in axes if axis not in REPLICATES]
 
 
 def _groups(runs: pd.DataFrame, by: Sequence[str]) -> np.ndarray:
@@ -147,7 +143,7 @@ def _sampled(runs: pd.DataFrame, first: np.ndarray, limit: int) -> np.ndarray:
 
 def _detailed(runs: pd.DataFrame, axes: Sequence[str], limit: int) -> np.ndarray:
     """Rows with curves and layers, ascending: every fate first, then under every value, then of every setting."""
-    settings = _settings(axes)
+    settings = setting_axes(axes)
     fate = ["outcome", "_fate"]
     order, chosen = _by_id(runs), np.zeros(len(runs), bool)
     for by in [fate, *[[*fate, axis] for axis in settings], [*fate, *settings]]:

@@ -8,8 +8,10 @@ from typing import Any
 from gradsim import analysis, plots
 from gradsim.analysis import words
 from gradsim.analysis.verdict import Facts
+from gradsim.fields import Thresholds
 from gradsim.report.examples import Examples, courses_exhibit
 from gradsim.report.layout import Exhibit, Section, pooled
+from gradsim.report.methods import thresholds
 from gradsim.report.tables import table
 
 CELLS = 24
@@ -43,17 +45,21 @@ def failures_section(results: Any, facts: Facts, examples: Examples) -> Section:
     if failed:
         courses = courses_exhibit(results, examples)
         exhibits += [courses] if courses else []
-        shown = diagnoses.assign(meaning=[MEANINGS.get(kind, "") for kind in diagnoses["diagnosis"]])
+        told = meanings(thresholds(results))
+        shown = diagnoses.assign(meaning=[told.get(kind, "") for kind in diagnoses["diagnosis"]])
         tables.append(("Diagnoses, each with a typical run", table(shown, ("share",), "diagnoses.csv")))
     return Section("why-runs-failed", "Why runs failed", "", exhibits, tables)
 
 
-MEANINGS = {
-    "exploding": "the loss is no longer finite, or the error signal grows a millionfold from last to first layer",
-    "dead": "a hidden layer in which every unit is dead",
-    "symmetric": "the units of some layer are all alike: nothing ever told them apart",
-    "saturated": "over 90% of a hidden layer is saturated",
-    "vanishing": "the first layer gets less than a millionth of the last layer's error signal",
-    "slow": "the loss was still falling at the end",
-    "unexplained": "none of the other signs",
-}
+def meanings(begins: Thresholds) -> dict[str, str]:
+    """What each diagnosis says, with the thresholds where it begins."""
+    grown, left = words.number(begins.exploding), words.number(begins.vanishing)
+    return {
+        "exploding": f"the loss is no longer finite, or some layer's error signal is {grown} times the last layer's",
+        "dead": "a hidden layer in which every unit is dead",
+        "symmetric": "the units of some layer are all alike: nothing ever told them apart",
+        "saturated": f"over {words.percent(begins.saturated)} of a hidden layer is saturated",
+        "vanishing": f"the first layer gets less than {left} of the last layer's error signal",
+        "slow": "the loss was still falling at the end",
+        "unexplained": "none of the other signs",
+    }

@@ -5,13 +5,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from gradsim.errors import UsageError
+from gradsim.places import Place
+
+FORMATS = ("svg", "pdf")
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise UsageError unless each is a format in which figures are written beside PNG."""
+    if isinstance(formats, str) or any(kind not in FORMATS for kind in formats):
+        raise UsageError(f"formats = {formats!r}: each must be {' or '.join(FORMATS)}")
 
 
 @functools.cache
@@ -44,6 +54,22 @@ def written(folder: object, what: str = "report") -> Iterator[None]:
         raise UsageError(
             f"out = {str(folder)!r}: the {what} cannot be written there ({error.strerror or error})"
         ) from error
+
+
+@contextlib.contextmanager
+def written_to(place: Place) -> Iterator[Path]:
+    """The directory itself, or, for a URL, one on this machine, whose files are put there at the end."""
+    if isinstance(place, Path):
+        yield place
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield folder
+        # Pages last: then all that they link to is there.
+        files = sorted((file for file in folder.rglob("*") if file.is_file()), key=lambda file: file.parent == folder)
+        with written(place):
+            for file in files:
+                (place / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
 
 
 def put(page: str, path: Path) -> Path:

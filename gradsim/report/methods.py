@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from gradsim.analysis import words
-from gradsim.analysis.axes import REPLICATES, setting_axes
+from gradsim.analysis.axes import REPLICATES, setting_axes, setting_columns
 from gradsim.analysis.comparisons import outcome_counts
+from gradsim.fields import Thresholds
 
 UNKNOWN = "not recorded"
 
@@ -58,13 +59,18 @@ def setup_line(results: Any) -> str:
     return " · ".join(parts)
 
 
-def tiles(runs: pd.DataFrame) -> list[dict[str, Any]]:
+def thresholds(results: Any) -> Thresholds:
+    """Where the campaign's outcomes and diagnoses begin; the defaults where there is no campaign to ask."""
+    return getattr(results.campaign, "thresholds", None) or Thresholds()
+
+
+def tiles(results: Any) -> list[dict[str, Any]]:
     """Outcome counts for the first screen: name, count, share as text and as a number."""
-    counts = outcome_counts(runs)
+    counts = outcome_counts(results.runs)
     meaning = {
         "converged": "reached the target loss",
         "learning": "still improving at the end",
-        "stalled": "gained under 1% over the last third",
+        "stalled": f"gained under {words.percent(thresholds(results).stalled)} over the last third",
         "diverged": "loss not finite, or far above its start",
     }
     return [
@@ -118,18 +124,14 @@ def _seeds(values: pd.Series) -> str:
     return f"{len(kinds)} values, {words.value(kinds[0])} to {words.value(kinds[-1])}"
 
 
-_SETTINGS = (
-    *("dataset", "scaling", "label_noise", "hidden", "activation", "initializer", "bias", "bias_initializer"),
-    *("loss", "optimizer", "learning_rate", "schedule", "batch_size", "batch_order", "steps", "dtype"),
-)
-
-
 def fixed_settings(results: Any) -> list[tuple[str, str]]:
     """The settings that all runs share."""
     runs = results.runs
     rows = []
-    for name in _SETTINGS:
-        if name in runs and name not in results.axes and runs[name].nunique(dropna=False) == 1:
+    for name in setting_columns(runs):
+        told = name in ("depth", "width", *REPLICATES)  # by hidden, and among where the numbers come from
+        # Of rates that differ by layer there is no one number.
+        if not told and name not in results.axes and runs[name].nunique() == runs[name].nunique(dropna=False) == 1:
             value = runs[name].iloc[0]
             rows.append((words.axis_name(name), words.value(value) if str(value) else "none"))
     return rows
@@ -145,12 +147,23 @@ def varied_settings(results: Any) -> list[tuple[str, str]]:
     return rows
 
 
-DEFINITIONS = (
-    ("converged", "the full training loss reached the target, by default 10% of the best constant prediction's loss"),
-    ("diverged", "the final full training loss is not finite, or over 1,000 times the one at step 0 (default)"),
-    ("stalled", "under 1% relative gain in loss over the last third of the steps (default)"),
+def definitions(results: Any) -> list[tuple[str, str]]:
+    """What the page's words mean, with the campaign's own target and thresholds."""
+    begins, target = thresholds(results), getattr(results.campaign, "target", None)
+    share = "a share" if target is None else words.percent(target)
+    constant = "from the least loss that there can be to that of the best constant prediction"
+    times = words.number(begins.diverged)
+    return [
+        ("converged", f"the full training loss reached the target, {share} of the way {constant}"),
+        ("diverged", f"the final full training loss is not finite, or over {times} times the one at step 0"),
+        ("stalled", f"under {words.percent(begins.stalled)} relative gain in loss over the last third of the steps"),
+        *_DEFINITIONS,
+    ]
+
+
+_DEFINITIONS = (
     ("learning", "none of these: the loss was still falling"),
-    ("steps to target", "the first step at which the mean batch loss over an epoch, or the full one, is at the target"),
+    ("steps to target", "the first step with the full loss, or the mean of an epoch's last batches, at the target"),
     ("saturated", "the share of (sample, unit) pairs whose slope is under a tenth of the activation's largest slope"),
     ("dead", "the share of units whose slope is under 1e-7 for every sample of the probe set"),
     ("delta_rms", "the root mean square of delta = dLoss/dz, z the pre-activations of a layer"),

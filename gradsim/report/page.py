@@ -44,7 +44,7 @@ def _render(results: Any, out: Path, formats: Sequence[str]) -> str:
             yield from section.exhibits
 
     shown = figures(exhibits(), folder, formats, len(facts.runs) >= HELPED)
-    context |= _verdict(facts, folder) | {"tiles": methods.tiles(facts.runs), "picture": shown["convergence"]}
+    context |= _verdict(facts, folder) | {"tiles": methods.tiles(results), "picture": shown["convergence"]}
     context["sections"] = [{"section": one, "figures": [shown[e.name] for e in one.exhibits]} for one in told]
     _save_data(facts.diagnoses, folder, "diagnoses")
     return fill("page.html.j2", **context, **_methods(results))
@@ -73,7 +73,7 @@ def _methods(results: Any) -> dict[str, Any]:
     command = (results.info or {}).get("command")
     to_toml = getattr(results.campaign, "to_toml", None)
     return {
-        "definitions": methods.DEFINITIONS,
+        "definitions": methods.definitions(results),
         "provenance": methods.provenance(results),
         "fixed": methods.fixed_settings(results),
         "varied": methods.varied_settings(results),

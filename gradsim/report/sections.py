@@ -187,10 +187,11 @@ def _time_to_target(facts: Facts) -> Section:
     if best["converged"] > 1:
         found += f" (95% interval {words.span(best['steps_low'], best['steps_high'])})"
     found += f", {words.count(best['converged'])} of {words.count(best['n'])} converged."
-    half = shares[shares["share"].ge(0.5)].groupby(by, sort=False, observed=True).ngroups if by else int(len(often) > 0)
-    crossed = f"In {words.count(half)} of {words.plural(len(times), 'combination')} at least half of the runs reach it."
+    crossed = (
+        f"In {words.count(len(often))} of {words.plural(len(times), 'combination')} at least half of the runs reach it."
+    )
     if len(times) == 1:
-        crossed = f"{'At least' if half else 'Fewer than'} half of the runs reach it."
+        crossed = f"{'At least' if len(often) else 'Fewer than'} half of the runs reach it."
     exhibits = [
         Exhibit(
             "time_to_target",
