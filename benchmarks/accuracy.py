@@ -37,6 +37,7 @@ from layer_help import layer_errors, vectors  # noqa: E402
 
 from benchmarks.contenders.tables import markdown  # noqa: E402
 from gradsim.activations import ACTIVATIONS, get  # noqa: E402
+from gradsim.errors import UsageError  # noqa: E402
 
 SHARE = 5000  # inputs that one task measures
 VECTOR = 4.4  # units of a layer, a little under their mean of 4.5
@@ -191,7 +192,10 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, over those of the same")
     given = parser.parse_args()
-    names = [get(name).name for name in given.names] or OWN
+    try:
+        names = [get(name).name for name in given.names] or OWN
+    except UsageError as error:
+        parser.error(str(error))
     rows = table(measure_all(names, given.dtype or list(DTYPES), given.inputs, given.jobs), names)
     if given.json:
         rows = updated(given.json, rows)

@@ -28,6 +28,7 @@ from benchmarks.contenders import machine  # noqa: E402
 from benchmarks.contenders.tables import markdown  # noqa: E402
 from gradsim.activations import ACTIVATIONS, get  # noqa: E402
 from gradsim.activations.blocks import call_block  # noqa: E402
+from gradsim.errors import UsageError  # noqa: E402
 from gradsim.lanes import LANES  # noqa: E402
 
 SIZE = 16_384
@@ -221,7 +222,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there, too")
     given = parser.parse_args(argv)
     own = [name for name, act in ACTIVATIONS.items() if act.function.__module__.startswith("gradsim.")]
-    names = [get(name).name for name in given.names] or own
+    try:
+        names = [get(name).name for name in given.names] or own
+    except UsageError as error:
+        parser.error(str(error))
     functions = torch_functions()
     rows = []
     for number, name in enumerate(names, 1):

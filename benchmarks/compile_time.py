@@ -67,6 +67,13 @@ def main() -> None:
     if given.measure:
         print(json.dumps(measure(given.names)))
         return
+    from gradsim.activations import get
+    from gradsim.errors import UsageError
+
+    try:
+        given.names = [get(name).name for name in given.names]
+    except UsageError as error:
+        parser.error(str(error))
     with tempfile.TemporaryDirectory() as cache:
         cold, warm = in_a_process(given.names, cache), in_a_process(given.names, cache)
     for row, again in zip(cold, warm, strict=True):
