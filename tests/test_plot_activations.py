@@ -283,6 +283,7 @@ def test_a_formulas_warning_is_one_line(cli, here, table):
     ("arguments", "fragments"),
     [
         ((), ("either activations, or --unit-step, or --staircase",)),
+        (("--unit-step", "--range", "0", "1"), ("--range: is of activations",)),
         (("relu", "--staircase"), ("either activations",)),
         (("--unit-step", "--staircase"), ("either activations",)),
         (("reluu",), ("unknown activation 'reluu'", "'relu'")),

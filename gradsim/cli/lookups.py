@@ -49,8 +49,9 @@ def plot(
         Path | None, typer.Option("--out", "-o", help="A .png, .svg or .pdf file; NAMES.png by default.")
     ] = None,
     ends: Annotated[
-        tuple[float, float], typer.Option("--range", help="Lowest and highest pre-activation.", metavar="LOW HIGH")
-    ] = (-5.0, 5.0),
+        tuple[float, float] | None,
+        typer.Option("--range", help="Lowest and highest pre-activation; -5 5 by default.", metavar="LOW HIGH"),
+    ] = None,
     unit_step: Annotated[bool, typer.Option("--unit-step", help="Draw how W and b move a unit's step.")] = False,
     staircase: Annotated[
         bool, typer.Option("--staircase", help="Draw how sums of steps approximate a function.")
@@ -63,12 +64,14 @@ def plot(
     """
     if bool(names) + unit_step + staircase != 1:
         raise UsageError("plot: give either activations, or --unit-step, or --staircase")
+    if ends and not names:
+        raise UsageError("--range: is of activations; leave it out")
     path = picture(out or Path(_file_name(names) if names else "unit_step.png" if unit_step else "staircase.png"))
     from gradsim import plots
 
     theme = "dark" if dark else "light"
     if names:
-        figure = plots.activations(names, *ends, theme=theme)
+        figure = plots.activations(names, *(ends or ()), theme=theme)
     else:
         figure = (plots.unit_step if unit_step else plots.staircase)(theme=theme)
     save_picture(figure, path)
