@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from browser_help import MARKS as OF_BROWSERS
 from browser_help import browser
+from campaign_help import refusal
 from cli_help import complaint
 from fake_results import DIGITS_AXES, VARIANTS, fake_results, variant
 
@@ -20,7 +21,7 @@ from gradsim.analysis.comparisons import fates
 from gradsim.analysis.words import percent
 from gradsim.errors import GradsimError, UsageError
 from gradsim.outcomes import OUTCOMES
-from gradsim.report import explore, explore_data, report
+from gradsim.report import explore, explore_data, explore_views, report
 from gradsim.report.explore import write_explorer
 from gradsim.report.explore_data import payload
 
@@ -431,3 +432,8 @@ def test_without_curves_runs_are_shown_all_the_same(tab, tmp_path):
     assert tab.ask("explorer.state.run") is not None
     assert '(store = "runs")' in text_of(tab, "#run")
     quiet(tab, page)
+
+
+def test_an_altair_ahead_of_its_libraries_is_said(monkeypatch):
+    monkeypatch.setattr(explore_views.altair(), "SCHEMA_VERSION", "v9.9.0")
+    refusal(explore_views.libraries, "has no Vega-Lite 9.9", "upgrade", error=GradsimError)

@@ -33,11 +33,17 @@ def altair() -> Any:
 
 
 def libraries() -> str:
-    """Vega, Vega-Lite and vega-embed as one script."""
+    """Vega, Vega-Lite and vega-embed as one script. Raises GradsimError where Altair is ahead of vl-convert."""
     import vl_convert
 
     version = ".".join(altair().SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    return vl_convert.javascript_bundle(vl_version=version)
+    try:
+        return vl_convert.javascript_bundle(vl_version=version)
+    except (RuntimeError, ValueError) as error:
+        raise GradsimError(
+            f"explore: vl-convert-python {vl_convert.__version__} has no Vega-Lite {version}, which Altair writes; "
+            "upgrade it"
+        ) from error
 
 
 def views() -> dict[str, dict[str, Any]]:
