@@ -23,7 +23,7 @@ from gradsim.plots.style import color, dress, new_figure, styled
 CONVERGED = LinearSegmentedColormap.from_list("converged", ["#08264f", "#1764ab", "#4a98c9", "#a6cfe3", "#eef6fa"])
 DIVERGED = LinearSegmentedColormap.from_list("diverged", ["#fff7bc", "#fec44f", "#ec7014", "#a63603", "#4a0d05"])
 UNKNOWN = "#8c8c8c"
-DPI, MOST_COLORS = 110, 256
+DPI, INKS = 110, 32
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -54,9 +54,14 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _save(image: Image.Image, path: Path) -> None:
-    # The other methods give shades that few pixels have away: steps in the scale beside the picture.
-    palette = {"method": Image.Quantize.MAXCOVERAGE, "kmeans": 3, "dither": Image.Dither.NONE}
-    image.quantize(MOST_COLORS, **palette).save(path, optimize=True)
+    """In the colors of the two ramps and those from paper to ink: a palette made from the picture has few of what few
+    pixels have, and would draw the scale beside it in steps."""
+    steps = np.linspace(0, 1, (256 - INKS) // 2)
+    inks = LinearSegmentedColormap.from_list("inks", [color("paper"), color("ink")])(np.linspace(0, 1, INKS - 1))
+    known = np.concatenate([CONVERGED(steps), DIVERGED(steps), inks])[:, :3]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([round(255 * c) for c in (*known.ravel(), *to_rgb(UNKNOWN))])
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 @styled
