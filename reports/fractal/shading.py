@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from gradsim.plots.style import color, dress, new_figure, styled
+from gradsim.plots.style import color, dress, new_figure, rc_params, styled
 
 # From slow to fast, lightness in one direction in each.
 CONVERGED = LinearSegmentedColormap.from_list("converged", ["#08264f", "#1764ab", "#4a98c9", "#a6cfe3", "#eef6fa"])
@@ -57,7 +57,8 @@ def _save(image: Image.Image, path: Path) -> None:
     """In the colors of the two ramps and those from paper to ink: a palette made from the picture has few of what few
     pixels have, and would draw the scale beside it in steps."""
     steps = np.linspace(0, 1, (256 - INKS) // 2)
-    inks = LinearSegmentedColormap.from_list("inks", [color("paper"), color("ink")])(np.linspace(0, 1, INKS - 1))
+    paper, ink = (rc_params("light")[key] for key in ("figure.facecolor", "text.color"))
+    inks = LinearSegmentedColormap.from_list("inks", [paper, ink])(np.linspace(0, 1, INKS - 1))
     known = np.concatenate([CONVERGED(steps), DIVERGED(steps), inks])[:, :3]
     palette = Image.new("P", (1, 1))
     palette.putpalette([round(255 * c) for c in (*known.ravel(), *to_rgb(UNKNOWN))])
