@@ -146,7 +146,7 @@ def axes_of(condition: Condition, window: Window, size: int) -> dict[str, dict[s
 
 def check_window(window: Window, size: int) -> Window:
     """The window. Raises UsageError for one that has no width, is out of bounds or too narrow for float64."""
-    shown = " ".join(f"{v:.17g}" for v in window)
+    shown = " ".join(f"{v!r}" for v in window)
     for low, high in (window[:2], window[2:]):
         if not (-20 <= low < high <= 20):
             raise UsageError(f"--window {shown}: must be X0 < X1 and Y0 < Y1, from -20 to 20")
@@ -195,7 +195,7 @@ class Picture:
 
     @property
     def command(self) -> str:
-        window = "" if self.name == self.condition else " --window " + " ".join(f"{v:.17g}" for v in self.window)
+        window = "" if self.name == self.condition else " --window " + " ".join(f"{v!r}" for v in self.window)
         seed = f" --seed {self.seed}" if self.seed else ""
         return f"python reports/fractal.py {self.condition} --size {self.size} --steps {self.steps}{seed}{window}"
 
@@ -274,7 +274,7 @@ def pictures(name: str, given: argparse.Namespace) -> None:
         save_pixels(picture.measure, given.out / f"{picture.name}-pixels.png")
         print(picture.sentence(), flush=True)
         if given.record:
-            picture.save(HERE / "fractal", inset)
+            picture.save(HERE / "fractal", inset or next_window(picture))
             record(picture)
         if zoom < given.zoom and inset is None:
             print(f"{picture.name}: nothing to zoom into", flush=True)
@@ -282,9 +282,22 @@ def pictures(name: str, given: argparse.Namespace) -> None:
         window = inset
 
 
+def recorded() -> dict[str, dict]:
+    """The numbers of the pictures that are kept."""
+    return json.loads(RECORDS.read_text(encoding="utf-8")) if RECORDS.exists() else {}
+
+
+def next_window(picture: Picture) -> Window | None:
+    """The widest kept window of the same condition that lies within a picture."""
+    x0, x1, y0, y1 = picture.window
+    others = [tuple(r["window"]) for r in recorded().values() if r["condition"] == picture.condition]
+    within = [(a, b, c, d) for a, b, c, d in others if x0 < a < b < x1 and y0 < c < d < y1]
+    return max(within, key=lambda w: (w[1] - w[0]) * (w[3] - w[2]), default=None)
+
+
 def record(picture: Picture) -> None:
     """Keep a picture's numbers, and write the page anew."""
-    kept = json.loads(RECORDS.read_text(encoding="utf-8")) if RECORDS.exists() else {}
+    kept = recorded()
     kept[picture.name] = picture.record
     order = list(CONDITIONS)
     ranked = sorted(kept.items(), key=lambda item: (order.index(item[1]["condition"]), item[1]["magnification"]))

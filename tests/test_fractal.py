@@ -370,6 +370,18 @@ def test_the_page_is_that_of_the_records():
         assert record["condition"] in fractal.CONDITIONS
 
 
+def test_the_widest_kept_window_within_a_picture_is_framed(monkeypatch):
+    windows = {"a": (0, 4, 0, 4), "b": (1, 3, 1, 3), "c": (1.5, 2, 1.5, 2), "d": (2, 5, 1, 2)}
+    kept = {name: {"condition": "tanh", "window": list(window)} for name, window in windows.items()}
+    kept["e"] = {"condition": "relu", "window": [0.1, 3.9, 0.1, 3.9]}
+    monkeypatch.setattr(fractal, "recorded", lambda: kept)
+    framed = {
+        name: fractal.next_window(fractal.Picture("tanh", window, np.zeros((2, 2)), 1, 0, {}, None))
+        for name, window in windows.items()
+    }
+    assert framed == {"a": windows["b"], "b": windows["c"], "c": None, "d": None}
+
+
 def test_windows_are_checked_before_anything_is_trained():
     with pytest.raises(UsageError, match="too narrow"):
         fractal.campaign_of("tanh", (0, 1e-13, 0, 1), 64)
