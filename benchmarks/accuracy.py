@@ -36,8 +36,8 @@ from exactly import excess  # noqa: E402
 from layer_help import layer_errors, vectors  # noqa: E402
 
 from benchmarks.contenders.tables import markdown  # noqa: E402
-from gradsim.activations import ACTIVATIONS, get  # noqa: E402
-from gradsim.errors import UsageError  # noqa: E402
+from benchmarks.names import add_names  # noqa: E402
+from gradsim.activations import ACTIVATIONS  # noqa: E402
 
 SHARE = 5000  # inputs that one task measures
 VECTOR = 4.4  # units of a layer, a little under their mean of 4.5
@@ -186,16 +186,13 @@ def updated(file: Path, rows: list[dict]) -> list[dict]:
 def main() -> int:
     """Parse, measure, print; 0 where every bar is kept."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="activations; all where none is given")
+    add_names(parser)
     parser.add_argument("--inputs", type=int, default=100_000, help="for each activation and dtype")
     parser.add_argument("--dtype", choices=DTYPES, action="append", help="one precision; both where not given")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, over those of the same")
     given = parser.parse_args()
-    try:
-        names = [get(name).name for name in given.names] or OWN
-    except UsageError as error:
-        parser.error(str(error))
+    names = given.names or OWN
     rows = table(measure_all(names, given.dtype or list(DTYPES), given.inputs, given.jobs), names)
     if given.json:
         rows = updated(given.json, rows)

@@ -26,9 +26,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.contenders import machine  # noqa: E402
 from benchmarks.contenders.tables import markdown  # noqa: E402
+from benchmarks.names import add_names  # noqa: E402
 from gradsim.activations import ACTIVATIONS, get  # noqa: E402
 from gradsim.activations.blocks import call_block  # noqa: E402
-from gradsim.errors import UsageError  # noqa: E402
 from gradsim.lanes import LANES  # noqa: E402
 
 SIZE = 16_384
@@ -217,15 +217,12 @@ def versions(torch: bool) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """Parse, measure, print; 0 where nothing is slower than PyTorch."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="activations; all where none is given")
+    add_names(parser)
     parser.add_argument("--rounds", type=int, default=25, help="times that each contender runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there, too")
     given = parser.parse_args(argv)
     own = [name for name, act in ACTIVATIONS.items() if act.function.__module__.startswith("gradsim.")]
-    try:
-        names = [get(name).name for name in given.names] or own
-    except UsageError as error:
-        parser.error(str(error))
+    names = given.names or own
     functions = torch_functions()
     rows = []
     for number, name in enumerate(names, 1):

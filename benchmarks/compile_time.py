@@ -15,6 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.names import add_names
 
 BAR = 0.5
 
@@ -60,20 +65,13 @@ def in_a_process(names: list[str], cache: str) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*")
+    add_names(parser)
     parser.add_argument("--json")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         print(json.dumps(measure(given.names)))
         return
-    from gradsim.activations import get
-    from gradsim.errors import UsageError
-
-    try:
-        given.names = [get(name).name for name in given.names]
-    except UsageError as error:
-        parser.error(str(error))
     with tempfile.TemporaryDirectory() as cache:
         cold, warm = in_a_process(given.names, cache), in_a_process(given.names, cache)
     for row, again in zip(cold, warm, strict=True):
