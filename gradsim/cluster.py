@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from itertools import islice
@@ -312,15 +312,35 @@ def _version() -> list[str]:
 # --- the other end: a worker ----------------------------------------------------------------------
 
 _trainers: OrderedDict[str, runner.Trainer] = OrderedDict()
+_at_work: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
 def train_shards(folder: str, token: str, wanted: list[tuple[int, str]]) -> list[dict[str, int] | Failed]:
     """Dask's task: train the shards of these numbers and marks, and write them; counts of outcomes, or errors."""
+    with _at_work_on(token):
+        return _trained(place_of(folder), token, wanted)
+
+
+@contextlib.contextmanager
+def _at_work_on(token: str) -> Iterator[None]:
+    """Counts, for `forget`, the tasks of a campaign that are under way in this process."""
+    with _lock:
+        _at_work[token] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _at_work[token] -= 1
+            if not _at_work[token]:
+                del _at_work[token]
+
+
+def _trained(path: Place, token: str, wanted: list[tuple[int, str]]) -> list[dict[str, int] | Failed]:
     out: list[dict[str, int] | Failed] = []
     for number, mark in wanted:
         try:
-            trainer = _trainer(place_of(folder), token)
+            trainer = _trainer(path, token)
             shard = trainer.plan.shards[number]
             if shard.mark != mark:
                 raise GradsimError("plans other shards of this campaign; all machines need the same gradsim")
@@ -334,12 +354,14 @@ def train_shards(folder: str, token: str, wanted: list[tuple[int, str]]) -> list
     return out
 
 
-def forget(token: str) -> None:
-    """Stop a campaign on this worker."""
+async def forget(token: str) -> None:
+    """Stop a campaign on this worker; done when none of its shards is being trained or written here."""
     with _lock:
         trainer = _trainers.pop(token, None)
     if trainer is not None:
         trainer.stop[0] = 1
+    while _at_work[token]:
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _trainer(path: Place, token: str) -> runner.Trainer:

@@ -309,8 +309,13 @@ def test_an_error_in_a_shard_is_told_as_by_threads(thread_client, some, tmp_path
 def test_a_failing_disk_is_one_line_with_its_machine(thread_client, some, tmp_path, monkeypatch):
     real = os.replace
 
+    failed = threading.Event()
+
     def full(source, target):
+        if failed.is_set():
+            time.sleep(0.3)  # another shard, still at it when the first has failed
         if "s000000.parquet" in str(target):
+            failed.set()
             raise OSError(28, "No space left on device")
         return real(source, target)
 
