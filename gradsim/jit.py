@@ -319,7 +319,8 @@ def address_of_this_process(typingctx):
 
 def kernel(func: Callable) -> Callable:
     """A compiled entry point: releases the GIL, raises and allocates nothing, is kept on disk."""
-    options = {"nogil": True, "fastmath": set(FASTMATH), "error_model": "numpy"} | _NO_ALLOCATION
+    options = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "fastmath": set(FASTMATH)}
+    options |= _NO_ALLOCATION
     dispatcher = numba.njit(**options)(func)
     dispatcher._cache = DiskCache(func, options)
     return dispatcher

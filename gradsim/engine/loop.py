@@ -15,7 +15,20 @@ from gradsim import jit
 from gradsim.engine import clock
 from gradsim.engine.network import Group, clear, copy, deltas_before, descend_weights, forward, gradient, sum_rows
 from gradsim.engine.probe import UPDATE, WEIGHT, mean_square, probe
-from gradsim.lanes import count_true, lane_count, load, load_wide, narrow, pointer, spread, sqrt, store, where, widen
+from gradsim.lanes import (
+    count_true,
+    lane_count,
+    load,
+    load_wide,
+    narrow,
+    pointer,
+    pointers,
+    spread,
+    sqrt,
+    store,
+    where,
+    widen,
+)
 from gradsim.losses import call_loss
 from gradsim.optimizers import CLIP_NORM, CLIP_VALUE, call_optimizer
 
@@ -71,9 +84,10 @@ def _evaluate(layers, group, settings, samples, count, work):
     """The sum of all samples' losses into work.total; right predictions into work.hits where there are classes, else
     squared errors into work.squares."""
     features, units = layers[0].fan_in, layers[layers.size - 1].fan_out
-    clear(work.total, 0, work.total.size)
-    clear(work.hits, 0, work.hits.size)
-    clear(work.squares, 0, work.squares.size)
+    size = lane_count(group.trained)
+    clear(work.total, 0, size)
+    clear(work.hits, 0, size)
+    clear(work.squares, 0, size)
     start = 0
     while start < count:
         rows = min(settings.capacity, count - start)
@@ -93,7 +107,7 @@ def _evaluate(layers, group, settings, samples, count, work):
 @jit.device
 def _mean(sums, count, out):
     """out = sums / count, lane by lane."""
-    for lane in range(sums.size):
+    for lane in range(out.size):
         out[lane] = sums[lane] / count
 
 
@@ -141,7 +155,7 @@ def _optimize(settings, weights, work, first, count, decayed, step):
     at_state = first if settings.states > 0 else 0
     w, g, s = pointer(weights, first), pointer(work.grad, first), pointer(work.state, at_state)
     given, norm = pointer(work.numbers, 0), pointer(work.norm, 0)
-    call_optimizer(settings.optimizer, w, g, s, work.grad.size, count, decayed, given, norm, step)
+    call_optimizer(settings.optimizer, w, g, s, settings.trained, count, decayed, given, norm, step)
 
 
 @jit.device
@@ -160,19 +174,20 @@ def _clip(grad, numbers, settings, norm):
     size = lane_count(grad)
     if settings.clips_value:
         most = load(numbers, CLIP_VALUE * size)
-        for i in range(0, grad.size, size):
+        for i in range(0, settings.trained, size):
             g = load(grad, i)
             cut = where(g > most, most, where(g < -most, -most, g))
             store(grad, i, where(most > 0, cut, g))
     if settings.by_length or settings.clips_norm:
-        length = sqrt(mean_square(grad, 0, grad.size // size) * (grad.size // size))
+        count = settings.trained // size
+        length = sqrt(mean_square(grad, 0, count) * count)
         if settings.clips_norm:
             most = widen(load(numbers, CLIP_NORM * size))
             factor = most / (length + CLIP_EPSILON)
             factor = where((most > 0) & (factor < 1), factor, 1)
             # A gradient that is not finite stays so.
             scale = narrow(where(length == length, factor, length), load(grad, 0))
-            for i in range(0, grad.size, size):
+            for i in range(0, settings.trained, size):
                 store(grad, i, load(grad, i) * scale)
             length = length * factor
         store(norm, 0, narrow(length, load(grad, 0)))
@@ -234,7 +249,7 @@ def _step(layers, group, settings, train, rows, optimize, step, measure, work):
         _gather(train, rows, features, outputs, work.batch)
         samples = work.batch
     clock.mark(work.clock, clock.BATCH, 0)
-    clear(work.total, 0, work.total.size)
+    clear(work.total, 0, lane_count(group.trained))
     start = 0
     while start < settings.batch:
         piece = min(settings.capacity, settings.batch - start)
@@ -256,12 +271,16 @@ def _step(layers, group, settings, train, rows, optimize, step, measure, work):
 @jit.kernel
 def train_groups(groups, layers, settings, train, test, batches, checkpoints, networks, records, work, stop):
     """Train `groups` groups; True unless stopped."""
-    s = settings[0]
+    s, states = settings[0], work.state.size
+    work = pointers(work)
     clock.begin(work.clock)
     for g in range(groups):
-        weights, numbers, saturation = networks.weights[g], networks.numbers[g], networks.saturation[g]
-        group = Group(weights, networks.parameters[g], networks.seeds[g], work.drawn, networks.loss[g])
-        clear(work.state, 0, work.state.size)
+        numbers, saturation = networks.numbers[g], networks.saturation[g]
+        group = pointers(
+            Group(networks.weights[g], networks.parameters[g], networks.seeds[g], work.drawn, networks.loss[g])
+        )
+        weights = group.trained
+        clear(work.state, 0, states)
         check = 0
         for step in range(s.steps + 1):
             at_checkpoint = check < checkpoints.size and checkpoints[check] == step
@@ -275,7 +294,7 @@ def train_groups(groups, layers, settings, train, test, batches, checkpoints, ne
                 _evaluate(layers, group, s, train, s.train_samples, work)
                 _mean(work.total, s.train_samples, records.train_loss[g, check])
                 if records.snapshots.size:
-                    copy(weights, 0, records.snapshots[g, check], 0, weights.size)
+                    copy(weights, 0, records.snapshots[g, check], 0, s.trained)
                 check += 1
             if step == s.steps:
                 break

@@ -246,7 +246,7 @@ def probe(layers, group, saturation, loss, samples, rows, work, capacity, out):
             at = layer.z * capacity * size
             _signal(layer, work.z, at, work.h, layer.h * capacity * size, piece, out[i], weights, begin)
             limits = saturation[i]
-            steepest = work.steepest[layer.z * size :]
+            steepest = pointer(work.steepest, layer.z * size)
             threshold, center = load(limits, 0), load(limits, size)
             _slopes(work.z, work.slope, at, piece, layer.fan_out, threshold, center, steepest, out[i], begin)
         last = layers.size - 1

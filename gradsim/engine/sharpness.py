@@ -16,7 +16,7 @@ from gradsim import jit
 from gradsim.engine.hessian import hessian_product, passes, rows_at_once
 from gradsim.engine.network import Architecture, Group, copy
 from gradsim.engine.random import STREAM_DIRECTIONS, fill
-from gradsim.lanes import aligned_empty, count_true, load, maximum, spread, sqrt, store, where
+from gradsim.lanes import aligned_empty, count_true, load, maximum, pointers, spread, sqrt, store, where
 from gradsim.losses import LOSSES
 
 if TYPE_CHECKING:
@@ -134,8 +134,9 @@ def _largest_of_one(layers, loss, group, samples, rows, capacity, start, vectors
 @jit.kernel
 def _sharpness(layers, loss, moments, group, samples, rows, capacity, start, vectors, matrix, p, out, stop):
     """out[moments, 8], of eight networks [moments, P * 8]; True unless stopped."""
+    p = pointers(p)
     for i in range(moments.shape[0]):
-        here = Group(moments[i], group.parameters, group.seeds, group.drawn, group.loss)
+        here = pointers(Group(moments[i], group.parameters, group.seeds, group.drawn, group.loss))
         found = _largest_of_one(layers, loss, here, samples, rows, capacity, start, vectors, matrix, p, stop)
         if stop[0]:
             return False

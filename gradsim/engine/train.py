@@ -101,6 +101,7 @@ SETTINGS = np.dtype(
         ("clips_norm", np.int64),  # whether any network clips
         ("clips_value", np.int64),
         ("descends", np.int64),  # whether gradients go into the weights at once
+        ("trained", np.int64),  # how many numbers are trained in a group
     ]
 )
 
@@ -166,6 +167,7 @@ class Task:
             optimizer.by_length,
             *clips,
             descends and not self.architecture.has_backward,
+            networks.weights.shape[1],
         )
         return record
 

@@ -141,6 +141,30 @@ def pointer(typingctx, memory, index):
 
 
 @intrinsic
+def pointers(typingctx, fields):
+    """A named tuple with a pointer in the place of every array of lanes; what else it holds stays.
+
+    An array is passed on as seven numbers, a pointer as one: with scratch of twenty arrays that is a second of the
+    trainer's compile time.
+    """
+    if not isinstance(fields, types.BaseNamedTuple):
+        return None
+    kinds = [k if _element_type(k) is None else types.CPointer(_element_type(k)) for k in fields]
+    result = types.BaseTuple.from_types(kinds, fields.instance_class)
+
+    def codegen(context, builder, sig, args):
+        zero = ir.Constant(ir.IntType(64), 0)
+        values = cgutils.unpack_tuple(builder, args[0], len(kinds))
+        made = [
+            value if kind == held else element_pointer(context, builder, held, value, zero)
+            for value, held, kind in zip(values, fields, kinds, strict=True)
+        ]
+        return context.make_tuple(builder, result, made)
+
+    return result(fields), codegen
+
+
+@intrinsic
 def as_lanes(typingctx, x, like):
     """A number, or lanes of fewer digits, in the type of `like`: lanes or pairs of them."""
     if not isinstance(like, Lanes | Extended) or not isinstance(x, Lanes | Extended | types.Number | types.Boolean):

@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 from gradsim import jit
 from gradsim.lanes import FLOATS, call_address
+from gradsim.lanes.memory import element_pointer
 from gradsim.parameters import Parameter
 
 
@@ -79,14 +80,15 @@ def _block(function: Callable, dtype: np.dtype) -> object:
 
 @intrinsic
 def call_loss(typingctx, address, outputs, labels, targets, numbers, rows, units, divisor, total):
-    """Call a loss's block by its address; labels, targets, numbers and total are arrays."""
+    """Call a loss's block by its address; labels, targets, numbers and total are arrays or pointers."""
     if not isinstance(outputs, types.CPointer):
         return None
     word = types.int64
     sig = types.void(word, outputs, labels, targets, numbers, word, word, types.float64, total)
 
     def codegen(context, builder, sig, args):
-        data = {i: context.make_array(sig.args[i])(context, builder, args[i]).data for i in (2, 3, 4, 8)}
+        first = context.get_constant(word, 0)
+        data = {i: element_pointer(context, builder, sig.args[i], args[i], first) for i in (2, 3, 4, 8)}
         call_address(builder, args[0], [data.get(i, args[i]) for i in range(1, 9)])
         return context.get_dummy_value()
 
