@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from exactly import ulp_errors
@@ -28,6 +30,7 @@ from gradsim.lanes import (
     minimum,
     narrow,
     pointer,
+    pointers,
     rint,
     single,
     spread,
@@ -268,8 +271,28 @@ def _move_by_pointer(source, at, out, to):
     store(pointer(out, to), 0, load(pointer(source, at), 0) + 1)
 
 
+class _Places(NamedTuple):
+    source: np.ndarray
+    first: int
+    names: np.ndarray  # of no lanes: stays an array
+    out: np.ndarray
+
+
+@jit.kernel
+def _move_by_pointers(places, at, to):
+    here = pointers(places)
+    store(here.out, to, load(here.source, at) + here.first)
+    return here.names.size
+
+
+def _move_in_a_tuple(source, at, out, to):
+    assert _move_by_pointers(_Places(source, 1, np.arange(7), out), at, to) == 7
+
+
 @every_dtype
-@pytest.mark.parametrize("move", [_move, _move_by_pointer], ids=["array", "pointer"])
+@pytest.mark.parametrize(
+    "move", [_move, _move_by_pointer, _move_in_a_tuple], ids=["array", "pointer", "tuple of pointers"]
+)
 @pytest.mark.parametrize(("at", "to"), [(0, 0), (3, 1), (16, 7)])
 def test_load_and_store_touch_exactly_their_lanes(move, at, to, dtype):
     size = LANES[np.dtype(dtype)]

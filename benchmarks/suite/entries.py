@@ -364,5 +364,5 @@ LANES = {
 LANES_APART = (
     "FLOATS", "LANES", "Extended", "Lanes", "aligned_empty", "as_lanes", "bits", "call_address", "constant",
     "count_true", "extend", "from_bits", "group_count", "lane", "lane_count", "load", "load_wide", "narrow", "pointer",
-    "rounded", "single", "spread", "store", "tuple_as_lanes", "tuple_loader", "where", "widen",
+    "pointers", "rounded", "single", "spread", "store", "tuple_as_lanes", "tuple_loader", "where", "widen",
 )  # fmt: skip
