@@ -121,6 +121,17 @@ def test_the_gate_stops_who_does_not_train():
     assert gate.error(lambda i: [(W * np.nan, b) for W, b in problem.initial(i)]) == 1e9
 
 
+def test_the_gate_passes_over_a_network_that_float32_cannot_decide():
+    task = dataclasses.replace(TINY, activation="relu")
+    problem = make_problem(task)
+    W, b = problem.weights[0]
+    assert 0 in twin.Gate(task, problem).expected
+    b[0, 0] = -(problem.X[0, 0] @ W[0, :, 0])  # the first unit is on its kink: the order of adding turns it on or off
+    gate = twin.Gate(task, problem)
+    assert 0 not in gate.expected
+    assert gate.expected
+
+
 # --- what is printed ----------------------------------------------------------------------------------
 
 

@@ -50,6 +50,8 @@ def _leaky_relu(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return z * slope, slope
 
 
+HALF_ULP = np.finfo(np.float32).eps / 2
+
 # Value and slope of an array, in its precision.
 ACTIVATIONS = {
     "relu": _relu,
@@ -63,11 +65,18 @@ ACTIVATIONS = {
 }
 
 
-def _forward(task: Task, weights: Weights, x: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Layer inputs and, last, the network's output; the slopes of the hidden layers."""
+def _forward(
+    task: Task, weights: Weights, x: np.ndarray, shift: float = 0.0
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Layer inputs and, last, the network's output; the slopes of the hidden layers.
+
+    `shift` moves every preactivation of a hidden layer by so many times what rounding a sum of its length costs.
+    """
     values, slopes = [x], []
     for W, b in weights[:-1]:
-        h, slope = ACTIVATIONS[task.activation](values[-1] @ W + b)
+        z = values[-1] @ W + b
+        z += shift * HALF_ULP * math.sqrt(len(W)) * np.sqrt(np.mean(z * z))
+        h, slope = ACTIVATIONS[task.activation](z)
         values.append(h)
         slopes.append(slope)
     W, b = weights[-1]
@@ -90,9 +99,9 @@ def loss_of(task: Task, problem: Problem, weights: Weights) -> float:
     return _loss(task, out, problem.y[-1])[0]
 
 
-def gradients(task: Task, weights: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
-    """dLoss/dW and dLoss/db of every layer."""
-    values, slopes = _forward(task, weights, x)
+def gradients(task: Task, weights: Weights, x: np.ndarray, y: np.ndarray, shift: float = 0.0) -> Weights:
+    """dLoss/dW and dLoss/db of every layer; `shift` as in `_forward`."""
+    values, slopes = _forward(task, weights, x, shift)
     delta = _loss(task, values[-1], y)[1]
     found = []
     for layer in range(len(weights) - 1, -1, -1):
@@ -102,13 +111,14 @@ def gradients(task: Task, weights: Weights, x: np.ndarray, y: np.ndarray) -> Wei
     return found[::-1]
 
 
-def reference(task: Task, problem: Problem, index: int, held: type = np.float64) -> Weights:
-    """Network `index` trained by the textbook, in float64; between steps weights are held in the precision `held`."""
+def reference(task: Task, problem: Problem, index: int, held: type = np.float64, shift: float = 0.0) -> Weights:
+    """Network `index` trained by the textbook, in float64; between steps weights are held in the precision `held`,
+    preactivations are shifted as in `_forward`."""
     weights, rate = problem.initial(index), float(problem.learning_rate[index])
     flat = [part for pair in weights for part in pair]
     m, v = ([np.zeros_like(w) for w in flat] for _ in range(2))
     for step, (x, y) in enumerate(zip(problem.X.astype(float), problem.y, strict=True), 1):
-        for i, g in enumerate(part for pair in gradients(task, weights, x, y) for part in pair):
+        for i, g in enumerate(part for pair in gradients(task, weights, x, y, shift) for part in pair):
             if task.optimizer == "adam":
                 m[i] = BETA1 * m[i] + (1 - BETA1) * g
                 v[i] = BETA2 * v[i] + (1 - BETA2) * g * g
@@ -120,12 +130,14 @@ def reference(task: Task, problem: Problem, index: int, held: type = np.float64)
 class Gate:
     """Compares a contender with the twin on a few networks spread over the batch of networks.
 
-    Only those count that float32 can decide: where holding weights in float32 already makes the twin another one, by a
-    unit that is on here and off there or by chaos, contenders that are right differ as much.
+    Only those count that float32 can decide: where a twin with weights held in float32 and all preactivations moved up,
+    or down, by as much as float32 may get them wrong becomes another one, by a unit that is on here and off there or by
+    chaos, contenders that are right differ as much, by the order in which they add.
     """
 
     TOLERANCE = 1e-3
-    NETWORKS, TRIED = 4, 12
+    NETWORKS, TRIED = 4, 32
+    SHIFT = 4.0  # times the rounding of a sum
 
     def __init__(self, task: Task, problem: Problem) -> None:
         self.task, self.problem = task, problem
@@ -134,7 +146,8 @@ class Gate:
         spread = [i * last // (self.TRIED - 1) for i in range(self.TRIED)]
         for index in dict.fromkeys([0, last, *(spread[k] for begin in range(4) for k in range(begin, self.TRIED, 4))]):
             expected = reference(task, problem, index)
-            if self._error(index, expected, reference(task, problem, index, np.float32)) < self.TOLERANCE / 10:
+            rounded = (reference(task, problem, index, np.float32, shift) for shift in (self.SHIFT, -self.SHIFT))
+            if all(self._error(index, expected, other) < self.TOLERANCE / 10 for other in rounded):
                 self.expected[index] = expected
             if len(self.expected) == self.NETWORKS:
                 return
