@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from campaign_help import command, environment, gradsim, shard_names
@@ -290,19 +292,35 @@ def test_python_m_gradsim(file):
     assert bad.stderr == "gradsim: nothing.toml: No such file or directory\n"
 
 
-def test_a_closed_pipe_is_no_traceback(file):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["list datasets --json", "list activations --json", "--version", "--help"])
+def test_a_closed_pipe_is_no_traceback(words, unbuffered):
     writer = subprocess.Popen(
-        command("list", "datasets", "--json"),
+        command(*words.split()),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(),
+        env=environment(PYTHONUNBUFFERED=unbuffered),
         text=True,
     )
     writer.stdout.close()
     errors = writer.stderr.read()
     writer.stderr.close()
-    assert writer.wait() in (0, 1)
-    assert errors == ""
+    assert (writer.wait(), errors) == (1, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_told_once(unbuffered):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command("list", "datasets", "--json"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(PYTHONUNBUFFERED=unbuffered),
+            text=True,
+        )
+    assert done.returncode == 1
+    assert re.fullmatch(r"gradsim: .*No space left on device\n", done.stderr)
 
 
 def test_a_terminal_without_unicode_gets_the_text(finished):

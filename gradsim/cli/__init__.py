@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 usage, 130 after Ctrl-C with everything finishe
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Annotated
@@ -53,19 +54,32 @@ def main() -> None:
     """Entry point of the console script: errors become one line and an exit status."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without "×" still gets the rest
+    status = _status_of(sys.argv[1:] or ["--help"])
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a full disk can be told in a line; at exit Python would use its own words
+    except OSError as error:
+        _drop_output()
+        if status == 0 and not isinstance(error, BrokenPipeError):
+            _told(f"standard output: {error.strerror or error}", 1)
+        status = status or 1
+    raise SystemExit(status)
+
+
+def _status_of(words: list[str]) -> int:
+    """Exit status of a command line, which is run; errors are told."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            status = app(args=sys.argv[1:] or ["--help"], prog_name="gradsim", standalone_mode=False)
+            status = app(args=words, prog_name="gradsim", standalone_mode=False)
     except UsageError as error:
-        _fail(error, 2)
+        return _told(error, 2)
     except GradsimError as error:
-        _fail(error, 1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(1) from None
+        return _told(error, 1)
+    except BrokenPipeError:  # who reads has enough, as head has
+        return 1
     except OSError as error:
-        _fail(f"{error.filename or 'error'}: {error.strerror or error}", 1)
+        return _told(f"{error.filename or 'error'}: {error.strerror or error}", 1)
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except Exception as error:
@@ -73,10 +87,17 @@ def main() -> None:
             raise
         context = getattr(error, "ctx", None)
         helping = f"; see {context.command_path} --help" if context is not None else ""
-        _fail(f"{error.format_message().rstrip('.')}{helping}", error.exit_code)
+        return _told(f"{error.format_message().rstrip('.')}{helping}", error.exit_code)
     if status == 130:
-        print("gradsim: interrupted; finished shards are kept, and the same command goes on", file=sys.stderr)
-    raise SystemExit(status or 0)
+        _told("interrupted; finished shards are kept, and the same command goes on", 130)
+    return status or 0
+
+
+def _drop_output() -> None:
+    """What is still to be written goes nowhere, or Python would try once more at exit, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
@@ -84,6 +105,6 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
     print(f"gradsim: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-def _fail(error: Exception | str, status: int) -> None:
+def _told(error: Exception | str, status: int) -> int:
     print(f"gradsim: {' '.join(str(error).split())}", file=sys.stderr)
-    raise SystemExit(status) from None
+    return status
