@@ -30,8 +30,9 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_machinery import register_pass
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
-from numba.core.typed_passes import NativeLowering
-from numba.extending import intrinsic, register_jitable
+from numba.core.typed_passes import NativeLowering, NopythonRewrites
+from numba.core.untyped_passes import InlineClosureLikes
+from numba.extending import intrinsic, overload, register_jitable
 
 # Never nnan or ninf: a NaN is a finding, and the compiler must not assume it away.
 FASTMATH = frozenset({"contract", "reassoc", "arcp", "nsz"})
@@ -232,14 +233,22 @@ def vector_registers() -> VectorRegisters:
     return VectorRegisters(16, 16 if "xmm" in assembly else 32, fused)
 
 
-# --- functions that only kernels call -------------------------------------------------------------
+# --- how functions are compiled -------------------------------------------------------------------
 #
-# Numba optimizes every function that it compiles and turns it into machine code, also one that exists only to be
-# inlined elsewhere; for the trainer, with its 70 small functions, that is most of the compile time (15 s against 5).
-# These two classes stop such a function at LLVM IR: it is optimized once, inside the kernel that links it.
+# Numba optimizes every function that it compiles, alone and again when what it calls is linked, and turns it into
+# machine code, also one that exists only to be inlined elsewhere; for the trainer, with its 70 small functions, that is
+# most of the compile time. Here a function that only kernels call stops at LLVM IR, and all is optimized together, in
+# the kernel that links it. Passes over Numba's own IR that have nothing to do in a kernel are left out.
 
 
-class _DeviceLibrary(JITCodeLibrary):
+class _KernelLibrary(JITCodeLibrary):
+    """Machine code of what can be called from without, optimized after linking only."""
+
+    def _optimize_functions(self, ll_module: object) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+
+class _DeviceLibrary(_KernelLibrary):
     """IR to be linked into kernels: nothing is optimized or compiled here."""
 
     def finalize(self) -> None:
@@ -253,14 +262,26 @@ class _DeviceLibrary(JITCodeLibrary):
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _DeviceLowering(NativeLowering):
+class _KernelLowering(NativeLowering):
+    """Lowering into a `_KernelLibrary`."""
+
+    _name = "gradsim_kernel_lowering"
+    _library = _KernelLibrary
+
+    def run_pass(self, state: object) -> bool:
+        state.library = self._library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().run_pass(state)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _DeviceLowering(_KernelLowering):
     """Lowering into a `_DeviceLibrary`, with a stand-in for the Python entry point that such a function has not."""
 
     _name = "gradsim_device_lowering"
+    _library = _DeviceLibrary
 
     def run_pass(self, state: object) -> bool:
-        state.library = _DeviceLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.library.enable_object_caching()
         state.flags.no_compile = True
         super().run_pass(state)
 
@@ -272,13 +293,26 @@ class _DeviceLowering(NativeLowering):
         return True
 
 
-class _DevicePipeline(compiler.CompilerBase):
+class _KernelPipeline(compiler.CompilerBase):
+    """Numba's passes less those for array expressions and, where there are none, for functions within functions."""
+
+    _lowering = _KernelLowering
+
     def define_pipelines(self) -> list:
         manager = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        manager.passes = [(_DeviceLowering if p is NativeLowering else p, text) for p, text in manager.passes]
+        idle = {NopythonRewrites}
+        if not any(isinstance(constant, pytypes.CodeType) for constant in self.state.func_id.code.co_consts):
+            idle.add(InlineClosureLikes)
+        manager.passes = [
+            (self._lowering if p is NativeLowering else p, text) for p, text in manager.passes if p not in idle
+        ]
         manager._finalized = False
         manager.finalize()
         return [manager]
+
+
+class _DevicePipeline(_KernelPipeline):
+    _lowering = _DeviceLowering
 
 
 # Kernels allocate nothing, so that nothing counts references to arrays: in a step of small networks that was a quarter
@@ -292,6 +326,11 @@ _DEVICE = {
     "pipeline_class": _DevicePipeline,
     **_NO_ALLOCATION,
 }
+
+
+def device_overload(function: Callable) -> Callable:
+    """Decorator of what picks, by types, the body that a function has in compiled code; a body calls, no more."""
+    return overload(function, strict=False, jit_options=_DEVICE)
 
 
 def device(func: Callable) -> Callable:
@@ -321,7 +360,7 @@ def kernel(func: Callable) -> Callable:
     """A compiled entry point: releases the GIL, raises and allocates nothing, is kept on disk."""
     options = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "fastmath": set(FASTMATH)}
     options |= _NO_ALLOCATION
-    dispatcher = numba.njit(**options)(func)
+    dispatcher = numba.njit(pipeline_class=_KernelPipeline, **options)(func)
     dispatcher._cache = DiskCache(func, options)
     return dispatcher
 
@@ -329,7 +368,9 @@ def kernel(func: Callable) -> Callable:
 def callback(func: Callable, signature: object) -> CFunc:
     """A compiled function with a plain C address, so that kernels can call it without being compiled for it."""
     options = {"nopython": True, "fastmath": set(FORMULA_FASTMATH), "error_model": "numpy"}
-    compiled = CFunc(func, (signature.args, signature.return_type), locals={}, options=options)
+    compiled = CFunc(
+        func, (signature.args, signature.return_type), locals={}, options=options, pipeline_class=_KernelPipeline
+    )
     compiled._cache = DiskCache(func, options)
     compiled.compile()
     return compiled

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from gradsim import jit
 from gradsim.errors import UsageError, short
@@ -83,7 +83,7 @@ def more_digits(x):
     raise NotImplementedError("compiled code only")
 
 
-@overload(more_digits, strict=False)
+@jit.device_overload(more_digits)
 def _overload_more_digits(x):
     return (lambda x: widen(x)) if x.dtype == types.float32 else (lambda x: extend(x))
 
@@ -93,7 +93,7 @@ def rounded_once(result, like, x):
     raise NotImplementedError("compiled code only")
 
 
-@overload(rounded_once, strict=False)
+@jit.device_overload(rounded_once)
 def _overload_rounded_once(result, like, x):
     if x.dtype == types.float32:
         return lambda result, like, x: narrow(as_lanes(result, like), x)

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 from numba import types
-from numba.extending import overload
 
-from gradsim.jit import formula
+from gradsim.jit import device_overload, formula
 from gradsim.lanes.vector import Lanes, bits, fma, from_bits, where
 
 LN2_HIGH_32, LN2_LOW_32 = 0.693145751953125, 1.4286068203094173e-06
@@ -156,11 +155,11 @@ def expm1(x):
     return np.expm1(x)
 
 
-overload(exp, strict=False)(by_precision(_exp_32, _exp_64))
-overload(exp_expm1, strict=False)(by_precision(_exp_expm1_32, _exp_expm1_64))
+device_overload(exp)(by_precision(_exp_32, _exp_64))
+device_overload(exp_expm1)(by_precision(_exp_expm1_32, _exp_expm1_64))
 
 
-@overload(expm1, strict=False)
+@device_overload(expm1)
 def _expm1(x):
     if isinstance(x, Lanes):
         return lambda x: exp_expm1(x)[1]
@@ -268,5 +267,5 @@ def log1p(x):
     return np.log1p(x)
 
 
-overload(log, strict=False)(by_precision(_log_32, _log_64))
-overload(log1p, strict=False)(by_precision(_log1p_32, _log1p_64))
+device_overload(log)(by_precision(_log_32, _log_64))
+device_overload(log1p)(by_precision(_log1p_32, _log1p_64))

@@ -7,9 +7,7 @@ SciPy's function.
 
 from __future__ import annotations
 
-from numba.extending import overload
-
-from gradsim.jit import formula
+from gradsim.jit import device_overload, formula
 from gradsim.lanes.elementary import (
     LN2_HIGH_32,
     LN2_HIGH_64,
@@ -118,7 +116,7 @@ def erf(x):
     return scipy_erf(x)
 
 
-overload(erf, strict=False)(by_precision(_erf_32, _erf_64))
+device_overload(erf)(by_precision(_erf_32, _erf_64))
 
 
 # --- erfcx, the Gaussian tail ---------------------------------------------------------------------
@@ -177,7 +175,7 @@ def erfcx_fit(x):
     return (1 + 2 * x) * scipy_erfcx(x) - 1
 
 
-overload(erfcx_fit, strict=False)(by_precision(_erfcx_fit_32, _erfcx_fit_64))
+device_overload(erfcx_fit)(by_precision(_erfcx_fit_32, _erfcx_fit_64))
 
 
 @formula
@@ -192,7 +190,7 @@ def erfcx(x):
     return scipy_erfcx(x)
 
 
-overload(erfcx, strict=False)(by_precision(_erfcx, _erfcx))
+device_overload(erfcx)(by_precision(_erfcx, _erfcx))
 
 
 # --- erfc -----------------------------------------------------------------------------------------
@@ -245,4 +243,4 @@ def erfc(x):
     return scipy_erfc(x)
 
 
-overload(erfc, strict=False)(by_precision(_erfc_32, _erfc_64))
+device_overload(erfc)(by_precision(_erfc_32, _erfc_64))

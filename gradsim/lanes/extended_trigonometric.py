@@ -7,9 +7,8 @@ High and low part are each reduced to a fraction of a quarter turn as plain lane
 from __future__ import annotations
 
 from numba import types
-from numba.extending import overload
 
-from gradsim.jit import device, formula
+from gradsim.jit import device, device_overload, formula
 from gradsim.lanes import trigonometric
 from gradsim.lanes.elementary import MAGIC_64
 from gradsim.lanes.extended import Extended, declare, emitted, extend, low_part, rounded
@@ -114,7 +113,7 @@ for _function, _body in (
     (trigonometric.cos, _cos),
     (trigonometric.tan, _tan),
 ):
-    overload(_function, strict=False)(_on_pairs(_body))
+    device_overload(_function)(_on_pairs(_body))
 
 
 # --- inverses -------------------------------------------------------------------------------------

@@ -8,9 +8,8 @@ SciPy's function, or the same formula.
 from __future__ import annotations
 
 import numpy as np
-from numba.extending import overload
 
-from gradsim.jit import formula
+from gradsim.jit import device_overload, formula
 from gradsim.lanes.elementary import by_precision, exp, exp_expm1, expm1, log1p
 from gradsim.lanes.vector import copysign, fma, sqrt, where
 
@@ -131,4 +130,4 @@ for _function, _body in (
     (log_sigmoid, _log_sigmoid),
     (asinh, _asinh),
 ):
-    overload(_function, strict=False)(by_precision(_body, _body))
+    device_overload(_function)(by_precision(_body, _body))

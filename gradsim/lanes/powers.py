@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from numba import types
-from numba.extending import overload
 
-from gradsim.jit import formula
+from gradsim.jit import device_overload, formula
 from gradsim.lanes.elementary import (
     LN2_HIGH_64,
     LN2_LOW_64,
@@ -121,7 +120,7 @@ def power(x, y):
     return np.power(x, y)
 
 
-@overload(power, strict=False)
+@device_overload(power)
 def _power(x, y):
     like = x if isinstance(x, Lanes) else y
     if not isinstance(like, Lanes) or not all(a == like or isinstance(a, types.Number) for a in (x, y)):
@@ -163,7 +162,7 @@ def cbrt(x):
     return np.cbrt(x)
 
 
-overload(cbrt, strict=False)(by_precision(_cbrt_32, _cbrt_64))
+device_overload(cbrt)(by_precision(_cbrt_32, _cbrt_64))
 
 
 # --- base 2 ---------------------------------------------------------------------------------------
@@ -196,7 +195,7 @@ def exp2(x):
     return np.exp2(x)
 
 
-overload(exp2, strict=False)(by_precision(_exp2_32, _exp2_64))
+device_overload(exp2)(by_precision(_exp2_32, _exp2_64))
 
 
 @formula
@@ -224,4 +223,4 @@ def log2(x):
     return np.log2(x)
 
 
-overload(log2, strict=False)(by_precision(_log2_32, _log2_64))
+device_overload(log2)(by_precision(_log2_32, _log2_64))

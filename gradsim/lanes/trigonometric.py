@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from numba import types
-from numba.extending import overload
 
-from gradsim.jit import formula
+from gradsim.jit import device_overload, formula
 from gradsim.lanes.elementary import by_precision
 from gradsim.lanes.quarters import HALF_PI_32, HALF_PI_64, quarters_32, quarters_64
 from gradsim.lanes.vector import Lanes, bits, copysign, fma, from_bits, rint, sqrt, where
@@ -126,9 +125,9 @@ def tan(x):
     return np.tan(x)
 
 
-overload(sin, strict=False)(by_precision(_sin_32, _sin_64))
-overload(cos, strict=False)(by_precision(_cos_32, _cos_64))
-overload(sin_cos, strict=False)(by_precision(_sin_cos_32, _sin_cos_64))
+device_overload(sin)(by_precision(_sin_32, _sin_64))
+device_overload(cos)(by_precision(_cos_32, _cos_64))
+device_overload(sin_cos)(by_precision(_sin_cos_32, _sin_cos_64))
 
 
 @formula
@@ -137,7 +136,7 @@ def _tan(x):
     return sine / cosine
 
 
-overload(tan, strict=False)(by_precision(_tan, _tan))
+device_overload(tan)(by_precision(_tan, _tan))
 
 
 # --- inverse functions ----------------------------------------------------------------------------
@@ -211,7 +210,7 @@ def atan(x):
     return np.arctan(x)
 
 
-overload(atan, strict=False)(by_precision(_atan_32, _atan_64))
+device_overload(atan)(by_precision(_atan_32, _atan_64))
 
 
 def asin(x):
@@ -234,8 +233,8 @@ def _acos(x):
     return 2 * atan(sqrt((1 - x) / (1 + x)))
 
 
-overload(asin, strict=False)(by_precision(_asin, _asin))
-overload(acos, strict=False)(by_precision(_acos, _acos))
+device_overload(asin)(by_precision(_asin, _asin))
+device_overload(acos)(by_precision(_acos, _acos))
 
 
 # --- sine and cosine of a fraction of a turn ------------------------------------------------------
@@ -271,7 +270,7 @@ def cos_sin_turns(u):
     return np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)
 
 
-@overload(cos_sin_turns, strict=False)
+@device_overload(cos_sin_turns)
 def _cos_sin(u):
     if isinstance(u, Lanes) and u.dtype == types.float64:
         return lambda u: _cos_sin_turns(u)

@@ -7,12 +7,10 @@ the order that lets NaN through and costs one instruction.
 
 from __future__ import annotations
 
-from numba.extending import overload
-
 from gradsim.activations.families.pieces import within
 from gradsim.activations.registry import pointwise
 from gradsim.activations.spec import Parameter
-from gradsim.jit import formula
+from gradsim.jit import device_overload, formula
 from gradsim.lanes import copysign, erfcx_fit, exp, exp_expm1, fma, log1p, sqrt, where
 from gradsim.lanes.elementary import by_precision
 
@@ -167,7 +165,7 @@ def _mills_64(a):
     return 1.0, 0.5 * erfcx_fit((a + a) / (a + 3 * _SQRT_2))
 
 
-overload(_mills, strict=False)(by_precision(_mills_32, _mills_64))
+device_overload(_mills)(by_precision(_mills_32, _mills_64))
 
 
 @formula
