@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,13 @@ def server():
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     here = moto_server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     here.start()
-    host, port = here.get_host_and_port()
+    address = "http://{}:{}".format(*here.get_host_and_port())
+    # Buckets outlive a server, and a worker that comes back to this module starts its second one.
+    urllib.request.urlopen(urllib.request.Request(f"{address}/moto-api/reset", method="POST")).close()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
             patch.delenv(name, raising=False)
-        for name, value in (SETTINGS | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
+        for name, value in (SETTINGS | {"AWS_ENDPOINT_URL": address}).items():
             patch.setenv(name, value)
         forget()
         fsspec.filesystem("s3").mkdir("shelf")
