@@ -249,7 +249,7 @@ def drain(client: Client, work: Callable[[T], R], items: Iterator[T]) -> Iterato
                 return
             done = [future for future in pending if future.done()]
             lost = [future for future in done if future.status not in ("finished", "error")]
-            if lost or client.status not in ("running", "connecting"):
+            if lost or not _in_use(client):
                 raise OSError("it has dropped its tasks")
             good = [future for future in done if future.status == "finished"]
             results = dict(zip(good, client.gather(good), strict=True)) if good else {}
@@ -259,13 +259,22 @@ def drain(client: Client, work: Callable[[T], R], items: Iterator[T]) -> Iterato
             if not done:
                 time.sleep(_LOOK_SECONDS)
     except (OSError, CancelledError, asyncio.CancelledError) as error:  # timeouts, closed connections: OSErrors
-        raise GradsimError(
-            f"Dask: the scheduler is lost ({error or type(error).__name__}); finished shards are kept, and running "
-            "again goes on"
-        ) from None
+        raise _lost(str(error) or type(error).__name__) from None
+    except Exception:
+        if _in_use(client):
+            raise
+        raise _lost("its client was closed") from None  # and then fails as it happens to
     finally:
         if pending:
             _within(_STOP_SECONDS, lambda: client.cancel(list(pending)))
+
+
+def _lost(why: str) -> GradsimError:
+    return GradsimError(f"Dask: the scheduler is lost ({why}); finished shards are kept, and running again goes on")
+
+
+def _in_use(client: Client) -> bool:
+    return client.status in ("running", "connecting")
 
 
 def _everywhere(client: Client, token: str) -> None:

@@ -362,6 +362,28 @@ def test_the_scheduler_is_lost(tmp_path):
     assert shard_names(tmp_path)
 
 
+@pytest.mark.parametrize("count_seconds", [0, 60])
+def test_a_client_that_is_closed_in_the_middle_has_lost_its_scheduler(thread_client, monkeypatch, count_seconds):
+    monkeypatch.setattr(cluster, "_COUNT_SECONDS", count_seconds)
+    monkeypatch.setattr(cluster, "LEAST_TASKS", 3)
+
+    def items():
+        yield from range(10)
+        thread_client.close()
+        yield from range(10, 20)
+
+    refusal(lambda: list(cluster.drain(thread_client, square, items())), "scheduler is lost", error=GradsimError)
+
+
+def test_an_error_of_ours_is_no_lost_scheduler(thread_client):
+    def items():
+        yield 1
+        raise ValueError("of ours")
+
+    with pytest.raises(ValueError, match="of ours"):
+        list(cluster.drain(thread_client, square, items()))
+
+
 # --- the scheduler's load -------------------------------------------------------------------------
 
 
