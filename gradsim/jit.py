@@ -235,21 +235,21 @@ def vector_registers() -> VectorRegisters:
 
 # --- how functions are compiled -------------------------------------------------------------------
 #
-# Numba optimizes every function that it compiles, alone and again when what it calls is linked, and turns it into
-# machine code, also one that exists only to be inlined elsewhere; for the trainer, with its 70 small functions, that is
-# most of the compile time. Here a function that only kernels call stops at LLVM IR, and all is optimized together, in
-# the kernel that links it. Passes over Numba's own IR that have nothing to do in a kernel are left out.
+# Numba optimizes every function that it compiles in full, with all that it calls, and turns it into machine code, also
+# one that exists only to be inlined elsewhere; for the trainer, with its 70 small functions, that is most of the time.
+# Here a function that only kernels call stops at LLVM IR, and all is optimized together, in the kernel that links it.
+# Passes over Numba's own IR that have nothing to do in a kernel are left out.
 
 
 class _KernelLibrary(JITCodeLibrary):
-    """Machine code of what can be called from without, optimized after linking only."""
+    """Machine code of what can be called from without, optimized after linking only, not also before."""
 
     def _optimize_functions(self, ll_module: object) -> None:
         ll_module.data_layout = self._codegen._data_layout
 
 
-class _DeviceLibrary(_KernelLibrary):
-    """IR to be linked into kernels: nothing is optimized or compiled here."""
+class _DeviceLibrary(JITCodeLibrary):
+    """IR to be linked into kernels, each function simplified alone: nothing else is done to it here."""
 
     def finalize(self) -> None:
         self._raise_if_finalized()
