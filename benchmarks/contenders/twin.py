@@ -111,9 +111,12 @@ def gradients(task: Task, weights: Weights, x: np.ndarray, y: np.ndarray, shift:
     return found[::-1]
 
 
-def reference(task: Task, problem: Problem, index: int, held: type = np.float64, shift: float = 0.0) -> Weights:
-    """Network `index` trained by the textbook, in float64; between steps weights are held in the precision `held`,
-    preactivations are shifted as in `_forward`."""
+def reference(task: Task, problem: Problem, index: int, shift: float = 0.0) -> Weights:
+    """Network `index` trained by the textbook, in float64.
+
+    With a `shift`, as float32 might do it: preactivations as `_forward` shifts them, weights rounded after every step.
+    """
+    held = np.float32 if shift else np.float64
     weights, rate = problem.initial(index), float(problem.learning_rate[index])
     flat = [part for pair in weights for part in pair]
     m, v = ([np.zeros_like(w) for w in flat] for _ in range(2))
@@ -146,7 +149,7 @@ class Gate:
         spread = [i * last // (self.TRIED - 1) for i in range(self.TRIED)]
         for index in dict.fromkeys([0, last, *(spread[k] for begin in range(4) for k in range(begin, self.TRIED, 4))]):
             expected = reference(task, problem, index)
-            rounded = (reference(task, problem, index, np.float32, shift) for shift in (self.SHIFT, -self.SHIFT))
+            rounded = (reference(task, problem, index, shift) for shift in (self.SHIFT, -self.SHIFT))
             if all(self._error(index, expected, other) < self.TOLERANCE / 10 for other in rounded):
                 self.expected[index] = expected
             if len(self.expected) == self.NETWORKS:

@@ -76,8 +76,6 @@ def _status_of(words: list[str]) -> int:
         return _told(error, 2)
     except GradsimError as error:
         return _told(error, 1)
-    except BrokenPipeError:  # who reads has enough, as head has
-        return 1
     except OSError as error:
         return _told(f"{error.filename or 'error'}: {error.strerror or error}", 1)
     except (KeyboardInterrupt, typer.Abort):
@@ -89,7 +87,7 @@ def _status_of(words: list[str]) -> int:
         helping = f"; see {context.command_path} --help" if context is not None else ""
         return _told(f"{error.format_message().rstrip('.')}{helping}", error.exit_code)
     if status == 130:
-        _told("interrupted; finished shards are kept, and the same command goes on", 130)
+        return _told("interrupted; finished shards are kept, and the same command goes on", 130)
     return status or 0
 
 
@@ -102,9 +100,10 @@ def _drop_output() -> None:
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """A warning as one line, without where in the code it came from."""
-    print(f"gradsim: {' '.join(str(message).split())}", file=sys.stderr)
+    _told(message, 0)
 
 
 def _told(error: Exception | str, status: int) -> int:
+    """The status, once standard error has a line that says why."""
     print(f"gradsim: {' '.join(str(error).split())}", file=sys.stderr)
     return status
